@@ -11,17 +11,22 @@ from crosstower.nn.sequences.attention import CausalAttention
 from crosstower.nn.sequences.steps import Steps
 from crosstower.recipe.recipe import Recipe
 
+TIMED = {"event": "click", "by": "user", "times": True}
+
 
 def recipe_of(**history: Any) -> Recipe:
     had = {"kind": "sequence", "table": "item", **history}
+    data = {"events": "rows", "time": "time"} if "event" in history else {}
     columns = {"item": "categorical", "had": had}
     schema = {"columns": columns, "tasks": {"click": "binary"}}
-    return Recipe.model_validate({"schema": schema, "model": "mlp"})
+    return Recipe.model_validate({"schema": schema, "model": "mlp", "data": data})
 
 
 def test_a_long_history_is_reported_with_its_memory() -> None:
     (note,) = check_recipe(recipe_of(max_len=10_000, pooling="hstu", heads=2))[2]
     assert note.startswith("had: pooling hstu takes up to 763 MiB per history of a batch and block")
+    (note,) = check_recipe(recipe_of(max_len=10_000, pooling="hstu", heads=2, **TIMED))[2]
+    assert note.startswith("had: pooling hstu takes up to 1,526 MiB per history of a batch")
     assert "(max_len 10,000); set a lower max_len, or pooling target, gru or attention" in note
 
 

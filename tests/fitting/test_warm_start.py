@@ -187,11 +187,16 @@ def test_a_rare_id_comes_in_once_it_has_been_seen_often_enough(tmp_path: Path) -
     assert users(two) == sorted(counts.filter(pl.col("count") >= 4)["user_id"])
 
 
-@pytest.mark.parametrize("pooling", ["attention", "bsarec"])
-def test_a_retriever_goes_on_with_its_items(pooling: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "history",
+    [{"pooling": "attention"}, {"pooling": "bsarec"}, {"pooling": "hstu", "times": True}],
+    ids=["attention", "bsarec", "times"],
+)
+def test_a_retriever_goes_on_with_its_items(history: dict[str, Any], tmp_path: Path) -> None:
     section = films.recipe(tmp_path, training={"epochs": 1})
     plain = yaml.safe_load(section.to_yaml())
-    plain["schema"]["columns"]["had"]["pooling"] = pooling
+    plain["schema"]["columns"]["had"] |= history
+    plain["data"]["times"] = {"time": "s"}
     section = Recipe.model_validate(plain)
     rows = films.watches().sort("time")
     parts = [rows.filter(pl.col("film") < "f30"), rows.filter(pl.col("film") >= "f15")]

@@ -56,7 +56,7 @@ def test_time_columns_are_those_of_rows_and_logs() -> None:
         "data: {time: at, events: [rows, {path: log.csv, time: when}]}\n"
         f"schema: {{columns: {{{COUNTER}}}, {TASKS}}}"
     )
-    assert time_columns(recipe.data) == ["at", "when"]
+    assert time_columns(recipe.schema_, recipe.data) == ["at", "when"]
 
 
 def test_a_history_of_events_needs_them_and_a_ranker() -> None:

@@ -58,14 +58,20 @@ def test_every_objective_learns(tmp_path: Path, retrieval: dict[str, Any]) -> No
     assert metrics["two_tower"]["recall@10"]["mean"] > known + 0.08
 
 
-@pytest.mark.parametrize("pooling", ["mean", "gru", "transformer", "bsarec", "hstu"])
+@pytest.mark.parametrize("pooling", ["mean", "gru", "transformer", "bsarec", "hstu", "times"])
 def test_every_pooling_learns(tmp_path: Path, pooling: str) -> None:
+    read = {"pooling": "hstu", "times": True} if pooling == "times" else {"pooling": pooling}
     columns = {
-        "had": {"kind": "sequence", "table": "film", "max_len": 5, "pooling": pooling},
+        "had": {"kind": "sequence", "table": "film", "max_len": 5, **read},
         "film": "categorical",
         "genre": "categorical",
     }
-    one = recipe(tmp_path, schema={"columns": columns}, retrieval={"baselines": ["popularity"]})
+    one = recipe(
+        tmp_path,
+        schema={"columns": columns},
+        data={"times": {"time": "s"}},
+        retrieval={"baselines": ["popularity"]},
+    )
     metrics = fit(one, out=tmp_path / "run", quiet=True).metrics["retrieval"]
     known = metrics["popularity"]["recall@10"]["mean"]
     assert metrics["two_tower"]["recall@10"]["mean"] > known + 0.08

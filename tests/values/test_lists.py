@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.errors import DataError
-from crosstower.values.lists import id_lists, number_lists
+from crosstower.values.lists import age_cells, id_lists, number_lists, plain_lists
 
 
 def lists(raw: list[object], separator: str | None = None) -> list[list[object] | None]:
@@ -74,3 +74,16 @@ def test_vectors_are_numbers_or_missing() -> None:
     found = number_lists(pl.Series("v", ["[1, 2.5]", "[a]", "1 2"]), 2)
     assert found.to_list() == [[1.0, 2.5], [None], None]
     assert found.dtype == pl.List(pl.Float64)
+
+
+def test_ages_are_of_every_value_and_the_oldest_comes_first() -> None:
+    lists = [[9, 9, 0], [], None, [5, 6], [3, -1], [None], [None, 3], [7]]
+    found = age_cells(pl.Series(lists, dtype=pl.List(pl.Int64)))
+    assert found.bad.to_list() == [False, False, False, True, True, True, True, False]
+    assert found.values.to_list() == lists
+    assert age_cells(pl.Series([None, None])).bad.to_list() == [False, False]
+
+
+def test_plain_lists_keep_their_values() -> None:
+    assert plain_lists(pl.Series([[1.5, None], None]), None).to_list() == [[1.5, None], None]
+    assert plain_lists(pl.Series(["a| b", "[1, 2]"]), "|").to_list() == [["a", "b"], ["1", "2"]]

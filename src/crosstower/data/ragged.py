@@ -16,10 +16,10 @@ from crosstower.data.layout import PADDING
 
 @dataclass(frozen=True)
 class Ragged:
-    """B lists of codes; list i is `values[offsets[i]:offsets[i + 1]]`.
+    """B lists of codes, or of ages; list i is `values[offsets[i]:offsets[i + 1]]`.
 
-    `values` `[V]` is int32, `offsets` `[B + 1]` int64 and starts at 0. No list of the column has
-    more than `length` values.
+    `values` `[V]` is int32, for ages int64; `offsets` `[B + 1]` is int64 and starts at 0. No list
+    of the column has more than `length` values.
     """
 
     values: Tensor
@@ -27,7 +27,7 @@ class Ragged:
     length: int
 
     @staticmethod
-    def of(values: NDArray[np.int32], counts: NDArray[np.int64], length: int) -> Ragged:
+    def of(values: NDArray[Any], counts: NDArray[np.int64], length: int) -> Ragged:
         """Return lists of `counts` `[B]` values each, out of `values` `[V]`."""
         return Ragged(torch.from_numpy(values), torch.from_numpy(_offsets(counts)), length)
 

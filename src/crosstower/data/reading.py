@@ -25,9 +25,10 @@ from crosstower.data.split import SPLITS
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.data import given_split
+from crosstower.recipe.history_times import timed_history
 from crosstower.recipe.recipe import Data, Recipe
 from crosstower.recipe.renamed import warn_renamed
-from crosstower.recipe.split import GivenSplit, RandomSplit
+from crosstower.recipe.split import GivenSplit, RandomSplit, order_of
 from crosstower.recipe.sql import anchored_connection
 from crosstower.values.addresses.address import anchored
 
@@ -260,10 +261,23 @@ def _anchored(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=sections)
 
 
-def undivided(recipe: Recipe) -> Recipe:
-    """Return a recipe for other rows, which its split says nothing of."""
+def undivided(recipe: Recipe, *, times: bool = False) -> Recipe:
+    """Return a recipe for other rows, which its split says nothing of.
+
+    The time of the split stays that of the rows if the history of a retriever reads times.
+
+    Args:
+        recipe: of a run.
+        times: keep the time in any case, as a ranker reads times of the history.
+
+    """
     plain = {"split": RandomSplit(), "valid": None, "test": None}
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update=plain)})
+    found = recipe.model_copy(update={"data": recipe.data.model_copy(update=plain)})
+    section = recipe.retrieval
+    if section is None or not (times or timed_history(recipe.schema_, section.history.column)):
+        return found
+    time = section.time or order_of(recipe.data.split)
+    return found.model_copy(update={"retrieval": section.model_copy(update={"time": time})})
 
 
 def _of_files(data: Data, frame: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from crosstower.data.batch import Batch
+from crosstower.recipe.own_columns import aged_column
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Request(Batch):
     def __getitem__(self, rows: Tensor | slice) -> Request:
         """Return the request for the chosen candidates, in the order given."""
         lists = {
-            n: column if n in self.shared else column[rows] for n, column in self.lists.items()
+            name: column if aged_column(name) in self.shared else column[rows]
+            for name, column in self.lists.items()
         }
         chosen = (self.codes[rows], self.numbers[rows], lists, self.labels[rows])
         return Request(*chosen, self.shared)

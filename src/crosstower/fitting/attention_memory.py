@@ -13,7 +13,8 @@ def attention_notes(schema: Schema) -> list[str]:
     """Return a sentence per history whose longest lists have large attention matrices.
 
     An encoder with attention over all pairs keeps `[heads, L, L]` numbers of 4 bytes per history
-    and block, where L is the length of the longest history of the batch, at most `max_len`.
+    and block, where L is the length of the longest history of the batch, at most `max_len`. One
+    that reads times keeps `[L, L]` numbers of 8 bytes per history as well.
 
     >>> from crosstower.recipe.schema import Categorical
     >>> long = Sequence(table="item", max_len=10_000, pooling="bsarec")
@@ -36,4 +37,5 @@ def attention_notes(schema: Schema) -> list[str]:
 
 
 def _mebibytes(column: Sequence) -> float:
-    return 4 * (column.heads or 1) * column.max_len**2 / 2**20
+    times = 8 if column.times else 0
+    return (4 * (column.heads or 1) + times) * column.max_len**2 / 2**20

@@ -101,8 +101,11 @@ def retrieval_features(
         later = (times > known.trained).fill_null(value=False)
         trained += chunk.frame.height - times.null_count() - int(later.sum())
         rows = chunk.frame.filter(later)
-        histories = known.histories(rows, times.filter(later).to_numpy())
-        parts.append(rows.select(kept).with_columns(maker.columns(rows, histories)))
+        instants = times.filter(later).to_numpy()
+        histories, ages = known.histories(rows, instants), None
+        if retriever.queries.reads_times:
+            ages = known.histories(rows, instants, ages=True)
+        parts.append(rows.select(kept).with_columns(maker.columns(rows, histories, ages)))
         done += chunk.frame.height
         on_progress("retrieving", done)
     if not sum(part.height for part in parts):
@@ -161,11 +164,14 @@ class _Known:
         )
         return _Known(clock, int(times[_trained(run.recipe, rows)].max()), section.user, values)
 
-    def histories(self, rows: pl.DataFrame, times: NDArray[np.int64]) -> list[Indices]:
-        """Return the places of each row's earlier items, oldest first."""
+    def histories(
+        self, rows: pl.DataFrame, times: NDArray[np.int64], *, ages: bool = False
+    ) -> list[Indices]:
+        """Return the places of each row's earlier items, oldest first; or their ages in seconds."""
         if self.user is None:
             return [np.empty(0, np.int64)] * rows.height
-        found = self.values.at(hashes_of(rows[self.user]), times, length=_WHOLE)
+        read = self.values.ages if ages else self.values.at
+        found = read(hashes_of(rows[self.user]), times, length=_WHOLE)
         return [places.to_numpy().astype(np.int64) for places in found]
 
 
@@ -226,18 +232,23 @@ class _Maker:
         require_columns(source, read)
         return read
 
-    def columns(self, rows: pl.DataFrame, histories: list[Indices]) -> list[pl.Series]:
+    def columns(
+        self, rows: pl.DataFrame, histories: list[Indices], ages: list[Indices] | None = None
+    ) -> list[pl.Series]:
         """Return the columns of retrieval `[R]` of rows; missing for an unknown item.
 
         Args:
             rows: `[R]` of raw columns.
             histories: of the rows, places of items.
+            ages: of these, in seconds before the row; None if they are not read.
 
         """
         items = self._funnel.catalogue.items.places_of(rows[self._section.item].to_list())
         known, places = pl.Series(items >= 0), np.maximum(items, 0)
         parts = [self._of(RequestState(FunnelRequest()), places[:0])]
-        parts += [self._of(state, places[span]) for state, span in self._retrieved(rows, histories)]
+        parts += [
+            self._of(state, places[span]) for state, span in self._retrieved(rows, histories, ages)
+        ]
         found = pl.concat(parts).with_columns(known.alias(_KNOWN))
         missing = (pl.when(_KNOWN).then(name).alias(name) for name in self._wanted)
         return found.select(*missing).get_columns()
@@ -248,17 +259,17 @@ class _Maker:
         return pl.DataFrame(list(columns_of(self._wanted, state, self._funnel.catalogue)))
 
     def _retrieved(
-        self, rows: pl.DataFrame, histories: list[Indices]
+        self, rows: pl.DataFrame, histories: list[Indices], ages: list[Indices] | None
     ) -> Iterator[tuple[RequestState, slice]]:
         """Yield a request, after retrieval, per span of rows with the same query and history."""
         named, requests, starts = self._names, list[FunnelRequest](), list[int]()
         before: tuple[Any, ...] | None = None
         for row, values in enumerate(rows.select(named).iter_rows()):
-            key = (values, histories[row].tolist())
+            since = None if ages is None else tuple(ages[row].tolist())
+            key = (values, histories[row].tolist(), since)
             if key != before:
-                requests.append(
-                    self._request(dict(zip(named, values, strict=True)), histories[row])
-                )
+                query = dict(zip(named, values, strict=True))
+                requests.append(self._request(query, histories[row], since))
                 starts.append(row)
             before = key
         spans = [slice(*ends) for ends in pairwise([*starts, rows.height])]
@@ -270,9 +281,11 @@ class _Maker:
                     raise DataError(f"the rows: {state.error}") from state.error
                 yield state, span
 
-    def _request(self, row: dict[str, Any], history: Indices) -> FunnelRequest:
+    def _request(
+        self, row: dict[str, Any], history: Indices, ages: tuple[int, ...] | None
+    ) -> FunnelRequest:
         user = None if self._section.user is None else row.pop(self._section.user)
         if self._tower.history_only and not len(history):
             user = None  # unknown at the time of the row
         ids = tuple(self._ids.gather(history).to_list())
-        return FunnelRequest(user, row, k=1, candidates=self._size, history=ids)
+        return FunnelRequest(user, row, k=1, candidates=self._size, history=ids, history_ages=ages)

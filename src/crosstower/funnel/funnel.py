@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from crosstower.recipe.blend import Diversity
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.history_ages import ages_of
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
@@ -138,6 +140,7 @@ class Funnel:
         query: Mapping[str, Any] | None = None,
         where: str | None = None,
         history: Sequence[str | int] | None = None,
+        history_times: Sequence[datetime | str] | None = None,
     ) -> pl.DataFrame:
         """Return the first k items for a user.
 
@@ -155,6 +158,8 @@ class Funnel:
             where: a condition on the attributes of items.
             history: ids of items, oldest first, in place of the user's history; ids of unknown
                 items are ignored, with a `CrosstowerWarning`.
+            history_times: of the items of `history`: datetimes or ISO 8601 texts, oldest first.
+                They count for a history with `times`; if None, its events are as of now.
 
         Returns:
             Columns `rank`, `item_id`, `score` (which sorts the list, except for diversity),
@@ -172,7 +177,8 @@ class Funnel:
         self.check_k(k)
         given = dict(query or {})
         items = None if history is None else tuple(history)
-        request = FunnelRequest(user, given, k=k, where=where, history=items)
+        ages = ages_of(history_times, items, self.online.users.now())
+        request = FunnelRequest(user, given, k=k, where=where, history=items, history_ages=ages)
         self.retriever.queries.check_user(user)
         found = self.online.recommend(with_missing_columns(request, self.retriever.queries))
         self._check_read(found)

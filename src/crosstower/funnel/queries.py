@@ -31,7 +31,7 @@ from crosstower.retrieval.data.evaluation_queries import (
 )
 from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
-from crosstower.retrieval.data.retrieval_data import QueryEncoder
+from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.evaluate import earlier_of
 from crosstower.retrieval.files import COUNT, ID, read_queries
@@ -79,6 +79,7 @@ class FunnelQueries:
                 ids=queries.ids.gather(kept),
                 rows=queries.rows[kept],
                 users=queries.users[kept],
+                times=None if queries.times is None else queries.times[kept],
                 relevant=pairs_of(queries.relevant, kept),
                 seen=pairs_of(queries.seen, kept),
             ),
@@ -151,7 +152,7 @@ def queries_of_rows(
     """
     run = funnel.retriever.run
     source = source_of(run.recipe.data, data)
-    recipe = undivided(run.recipe)
+    recipe = undivided(run.recipe, times=bool(funnel.rows.ages.columns))
     rows, section = (
         positives_of(funnel.retriever, recipe, source, on_progress),
         retrieval_section_of(recipe),
@@ -221,6 +222,7 @@ def _with_columns(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Funn
         PartialEncoder(run.encoder, tower_columns_of(run.recipe).query).encode(frame),
         queries.users,
         queries.earlier,
+        times=queries.times,
     )
     skipped = [f"{n:,} rows left out for '{name}'" for name, n in found.rows.skipped.items()]
     return FunnelQueries(
@@ -272,18 +274,38 @@ def _columns(
     raw = pl.DataFrame(known).with_columns(more.get_columns())
     if funnel.rows.history is not None and funnel.rows.history not in columns:
         raw = raw.with_columns(_histories(funnel, queries))
+    for column, ages in funnel.rows.ages.columns.items():
+        if ages not in raw.columns:
+            raise _untimed(column)
     funnel.rows.check_had(raw.columns, source.columns())
     return raw
 
 
-def _histories(funnel: Funnel, queries: EvaluationQueries) -> pl.Series:
-    """Return the ids `[Q]` of each user's newest earlier items, as the ranker's history."""
-    query, item = queries.earlier.pairs(queries.users)
-    ids = funnel.retriever.catalogue.ids.gather(item)
-    ends = np.searchsorted(query, np.arange(len(queries) + 1))
-    length = funnel.rows.history_length
-    lists = [ids[max(start, end - length) : end] for start, end in pairwise(ends.tolist())]
-    return pl.Series(funnel.rows.history, lists, dtype=pl.List(ids.dtype))
+def _histories(funnel: Funnel, queries: EvaluationQueries) -> list[pl.Series]:
+    """Return the ids `[Q]` of each user's newest earlier items, as the ranker's history.
+
+    They are followed by the ages of these events, if the ranker reads them.
+    """
+    (query, places), rows = queries.earlier.places(queries.users), funnel.rows
+    ids = funnel.retriever.catalogue.ids.gather(queries.earlier.items[places])
+    ends = np.searchsorted(query, np.arange(len(queries) + 1)).tolist()
+    kept = [slice(max(a, b - rows.history_length), b) for a, b in pairwise(ends)]
+    column = str(rows.history)
+    found = [pl.Series(column, [ids[one] for one in kept], dtype=pl.List(ids.dtype))]
+    if column in rows.ages.columns:
+        if queries.times is None or queries.earlier.times is None:
+            raise _untimed(column)
+        ages = np.maximum(queries.times[query] - queries.earlier.times[places], 0)
+        lists = [ages[one] for one in kept]
+        found.append(pl.Series(rows.ages.columns[column], lists, dtype=pl.List(pl.Int64)))
+    return found
+
+
+def _untimed(column: str) -> DataError:
+    return DataError(
+        f"column '{column}': the ranker reads the times of its events, which the queries lack: fill"
+        " it by retrieval.history, and set retrieval.time; then train the retriever again"
+    )
 
 
 def check_same(run: Run, queries: EvaluationQueries) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import polars as pl
@@ -15,7 +15,8 @@ from crosstower.data.counters.counted_source import (
 )
 from crosstower.data.sources.joins import JoinedSource, JoinMatch, join, table_matches
 from crosstower.data.sources.source import FrameSource, Source
-from crosstower.errors import QueryError, did_you_mean
+from crosstower.errors import QueryError, RunError, did_you_mean
+from crosstower.funnel.history_ages import HistoryAges
 from crosstower.funnel.retrieved_columns import read_columns
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.data import Join
@@ -38,6 +39,7 @@ class RowMaker:
 
     A sequence that the retrieval recipe fills with the user's history is filled for the ranker as
     well: `history` is its raw column, `history_length` the most items that the ranker reads of it.
+    `ages` are the columns with the ages of histories.
     Counts of events are read by their keys, which are columns like any other. Rows of evaluated
     queries count the `events` before the time of the query. `retrieved` are the columns of
     retrieval that the ranker reads, which the funnel fills.
@@ -54,6 +56,7 @@ class RowMaker:
     tables: tuple[JoinedSource, ...]
     history: str | None = None
     history_length: int = 0
+    ages: HistoryAges = field(default_factory=HistoryAges)
     counts: tuple[EventCount, ...] = ()
     events: EventHistory | None = None
     retrieved: tuple[str, ...] = ()
@@ -77,11 +80,18 @@ class RowMaker:
         tables = tuple(_table(other, data.csv) for other in data.joins)
         counts = ranking.recipe.schema_.counts()
         retrieved = read_columns(needed, retriever)
-        others = [name for name in needed if name not in retrieved]
+        ages = HistoryAges.of(ranking.recipe.served_schema, data.times)
+        others = [name for name in ages.without(needed) if name not in retrieved]
         wanted = _before_joins(before_counts(others, counts), tables)
         from_items = tuple(c for c in wanted if c in items.columns and c not in own)
         from_query = tuple(c for c in wanted if c not in from_items)
         history, length = filled_history(recipe, ranking.recipe.schema_, from_query)
+        if history in ages.columns and not retriever.keeps_times:
+            raise RunError(
+                f"{retriever.run.folder}: keeps no times of its users' events, but column"
+                f" '{history}' of the ranker reads them; set retrieval.time to the time column of"
+                " its rows, and train it again"
+            )
         return RowMaker(
             items=items,
             query_columns=tuple(query_columns),
@@ -91,6 +101,7 @@ class RowMaker:
             tables=tables,
             history=history,
             history_length=length,
+            ages=ages,
             counts=counts,
             events=event_history(ranking.recipe) if counts else None,
             retrieved=retrieved,
@@ -123,7 +134,7 @@ class RowMaker:
             QueryError: names the column, and what to do.
 
         """
-        allowed = dict.fromkeys([*self.query_columns, *self.from_query])
+        allowed = dict.fromkeys([*self.query_columns, *self.from_query, *self.ages.times])
         for name in given:
             if name == self.user and name not in self.query_columns:
                 raise QueryError(f"query: '{name}' is the user's id; give it as the user")
@@ -176,6 +187,8 @@ class RowMaker:
 
     def is_of_query(self, name: str) -> bool:
         """Return whether the query decides a raw column, be it by the key of a joined table."""
+        if (history := self.ages.owner(name)) is not None:
+            return self.is_of_query(history)
         for table in reversed(self.tables):
             if name in table.table.columns and name != table.on:
                 return self.is_of_query(table.on)
@@ -233,8 +246,9 @@ class RowMaker:
             retrieved: `[rows]` the columns of retrieval.
 
         """
+        ages = [name for name in self.ages.columns.values() if name in queries.columns]
         parts = [
-            _rows_of(queries, [*self.from_query, *self.times], query),
+            _rows_of(queries, [*self.from_query, *self.times, *ages], query),
             _rows_of(self.items, self.from_items, item),
             pl.DataFrame(list(retrieved)),
         ]
@@ -272,9 +286,9 @@ def filled_history(
     name = retrieval_section_of(recipe).history.column
     if name is None:
         return None, 0
-    (raw,) = recipe.schema_.part([name]).sources()
+    raw = recipe.schema_.columns[name].sources(name)[0]
     sequences = {n: c for n, c in ranking.columns.items() if isinstance(c, Sequence)}
-    lengths = [c.max_len for n, c in sequences.items() if list(c.sources(n)) == [raw]]
+    lengths = [c.max_len for n, c in sequences.items() if c.sources(n)[0] == raw]
     return (raw, max(lengths)) if lengths and raw in from_query else (None, 0)
 
 

@@ -42,7 +42,7 @@ class PositionBias(nn.Module):
         super().__init__()
         self.main, self.heads = main, [head.name for head in layout.heads]
         own, rest = layout.only(options.columns), layout.without(options.columns)
-        self._lists = [field.name for field in rest.lists]
+        self._lists = rest.list_names()
         for name, side in (("own", own), ("rest", rest)):
             codes, numbers = _places(layout, side)
             self.register_buffer(f"{name}_codes", codes, persistent=False)

@@ -28,6 +28,7 @@ class ColumnMixer:
         layout, schema = encoder.layout, encoder.schema
         self.columns = [name for name in _read(layout) if not schema.columns[name].combines]
         self._codes = {field.name: place for place, field in enumerate(layout.codes)}
+        self._lists = {f.name: [f.name, *([f.ages] if f.ages else [])] for f in layout.lists}
         self._numbers: dict[str, list[int]] = {}
         for place, name in enumerate(layout.columns_of_numbers()):
             self._numbers.setdefault(name, []).append(place)
@@ -50,8 +51,10 @@ class ColumnMixer:
         lists = dict[str, Lists]()
         for name, places in zip(self.columns, source.T, strict=True):
             if name in rows.lists:
-                column = rows.lists[name]
-                lists[name] = column.take(places) if isinstance(column, Ragged) else column[places]
+                for one in self._lists[name]:  # a history takes its ages along
+                    column = rows.lists[one]
+                    taken = column.take if isinstance(column, Ragged) else column.__getitem__
+                    lists[one] = taken(places)
             elif name in self._codes:
                 codes[:, self._codes[name]] = rows.codes.numpy()[places, self._codes[name]]
             else:
@@ -84,7 +87,7 @@ def with_layout(rows: Batch, layout: Layout, wanted: Layout) -> Batch:
     return Batch(
         rows.codes[:, places],
         rows.numbers[:, numbers],
-        {field.name: rows.lists[field.name] for field in wanted.lists},
+        {name: rows.lists[name] for name in wanted.list_names()},
         rows.labels,
     )
 

@@ -17,7 +17,8 @@ def check_counters(schema: Schema, data: Data, *, retrieves: bool) -> None:
     """
     reading = _reading(schema)
     if not reading:
-        given = [key for key in ("events", "time") if getattr(data, key)]
+        unread = ("events",) if schema.timed_lists() else ("events", "time")
+        given = [key for key in unread if getattr(data, key)]
         if given:
             raise ValueError(
                 f"data.{given[0]}: not used, as no column reads events; add a column of kind"
@@ -29,6 +30,24 @@ def check_counters(schema: Schema, data: Data, *, retrieves: bool) -> None:
             " vectors once; use counters in the ranking recipe, and retrieval.history for the"
             " user's earlier items"
         )
+
+
+def require_time(schema: Schema, data: Data) -> str:
+    """Return the column with the time of each row, to which counts and ages of events refer.
+
+    Raises:
+        RecipeError: the recipe names no such column, or no log of events that a column reads.
+
+    """
+    if _reading(schema):
+        return require_events(schema, data)
+    time = data.time or order_of(data.split)
+    if time is None:
+        raise RecipeError(
+            "data.time: missing, but a history reads the times of its events before each row; name"
+            " the time column of the rows"
+        )
+    return time
 
 
 def require_events(schema: Schema, data: Data) -> str:
@@ -53,10 +72,11 @@ def require_events(schema: Schema, data: Data) -> str:
     return time
 
 
-def time_columns(data: Data) -> list[str]:
-    """Return the time columns of rows and of event logs that a recipe names."""
+def time_columns(schema: Schema, data: Data) -> list[str]:
+    """Return the time columns of rows, of event logs and of histories that a recipe names."""
     of_logs = [log.time for log in data.events if not log.rows]
-    return [*([data.time] if data.time is not None else []), *of_logs]
+    of_lists = [one.times for one in schema.timed_lists()]
+    return [*([data.time] if data.time is not None else []), *of_logs, *of_lists]
 
 
 def _reading(schema: Schema) -> list[str]:

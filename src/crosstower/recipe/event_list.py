@@ -21,6 +21,7 @@ class EventList:
         by: data columns whose values are the key.
         value: data column that gives the values.
         length: maximum length.
+        ages: data column of the seconds from the events to the row; None if they are not read.
 
     """
 
@@ -29,3 +30,22 @@ class EventList:
     by: tuple[str, ...]
     value: str
     length: int
+    ages: str | None = None
+
+
+@dataclass(frozen=True)
+class TimedList:
+    """A history that the rows have as a list, beside a list of the times of its events.
+
+    Args:
+        column: data column of the history.
+        times: data column of the times, one per value.
+        ages: data column of the seconds from the events to the row, which is made of the times.
+        separator: of lists that are text.
+
+    """
+
+    column: str
+    times: str
+    ages: str
+    separator: str | None = None

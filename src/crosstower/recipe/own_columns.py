@@ -45,6 +45,20 @@ def time_name(column: str) -> str:
     return f"{MARK}time:{column}"
 
 
+def ages_name(column: str) -> str:
+    """Return the name of the ages of a list's values, in seconds before the row."""
+    return f"{MARK}ages:{column}"
+
+
+def aged_column(name: str) -> str:
+    """Return the column of a list, given its name or the name of its ages.
+
+    >>> aged_column(ages_name("had")), aged_column("had")
+    ('had', 'had')
+    """
+    return name.removeprefix(ages_name(""))
+
+
 def place_name(column: str, number: int) -> str:
     """Return the name of one of the four coordinates of a distance column."""
     return f"{MARK}place:{number}:{column}"

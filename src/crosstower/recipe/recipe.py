@@ -20,6 +20,7 @@ from crosstower.recipe.chains import binary_tasks, chain_of, with_chain
 from crosstower.recipe.counter_checks import check_counters, time_columns
 from crosstower.recipe.data import Data
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.history_times import check_times
 from crosstower.recipe.overrides import Overrides, override
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.rules import Rules
@@ -240,13 +241,13 @@ class Recipe(FrozenModel):
         if not self.data.times:
             return self
         used = [order_of(self.data.split), self.retrieval.time if self.retrieval else None]
-        used += time_columns(self.data)
+        used += time_columns(self.schema_, self.data)
         allowed = list(dict.fromkeys(name for name in used if name is not None))
         for name in self.data.times:
             if name not in allowed:
                 raise ValueError(
-                    f"data.times.{name}: not the time column of data.split, data.events or"
-                    f" retrieval"
+                    f"data.times.{name}: not the time column of data.split, data.events,"
+                    f" retrieval or a history"
                     f"{did_you_mean(name, allowed)}; allowed: {', '.join(allowed) or 'none'}"
                 )
         return self
@@ -274,6 +275,7 @@ class Recipe(FrozenModel):
     @model_validator(mode="after")
     def _counters_fit(self) -> Self:
         check_counters(self.schema_, self.data, retrieves=self.retrieval is not None)
+        check_times(self.schema_, self.data, self.retrieval)
         return self
 
     @property

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from crosstower.errors import did_you_mean
 from crosstower.recipe.event_count import EventCount
-from crosstower.recipe.event_list import EventList
+from crosstower.recipe.event_list import EventList, TimedList
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.bag import Bag
 from crosstower.recipe.kinds.categorical import Categorical
@@ -141,6 +141,11 @@ class Schema(FrozenModel):
     def event_lists(self) -> tuple[EventList, ...]:
         """Return the histories that earlier events fill, in the order of their columns."""
         return tuple(one for one in self.event_inputs() if isinstance(one, EventList))
+
+    def timed_lists(self) -> tuple[TimedList, ...]:
+        """Return the histories whose times the data has as lists, without repeats, in order."""
+        found = (column.timed_list(name) for name, column in self.columns.items())
+        return tuple(dict.fromkeys(one for one in found if one is not None))
 
     def event_inputs(self) -> tuple[EventCount | EventList, ...]:
         """Return what the model reads of earlier events: `counts`, then `event_lists`."""

@@ -33,9 +33,17 @@ from crosstower.retrieval.data.evaluation_queries import EvaluationQueries, quer
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
-from crosstower.retrieval.data.retrieval_data import QueryEncoder
+from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
-from crosstower.retrieval.files import COUNT, FOLDER, ID, SEEN_ITEMS, USER, read
+from crosstower.retrieval.files import (
+    COUNT,
+    FOLDER,
+    ID,
+    SEEN_ITEMS,
+    USER,
+    histories_of_users,
+    read,
+)
 from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.results import write_retrieval_report
@@ -115,17 +123,16 @@ def earlier_of(run: Run, rows: PositiveRows) -> Histories:
         return Histories(np.empty(0, np.int64), np.zeros(len(rows.users) + 1, np.int64))
     users = read(run.folder / FOLDER / "users.parquet")
     wanted = pl.DataFrame({USER: matched(rows.users, users[USER])})
-    known = users.select(USER, SEEN_ITEMS)
-    found = wanted.join(known, on=USER, how="left", maintain_order="left")[SEEN_ITEMS]
-    counts = found.list.len().fill_null(0).to_numpy().astype(np.int64)
-    items = found.explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.int64)
-    return Histories(items, np.concatenate([[0], np.cumsum(counts)]))
+    found = wanted.join(users, on=USER, how="left", maintain_order="left")
+    return histories_of_users(found)
 
 
 def _seed_lists(run: Run, seed: int, queries: EvaluationQueries, compact: Batch, k: int) -> Indices:
     retriever = Retriever.open(run, seed=seed)
     encoder = QueryEncoder(run.encoder, tower_columns_of(run.recipe), retriever.items[ID])
-    found = query_vectors(retriever.model, encoder, compact, queries.users, queries.earlier)
+    found = query_vectors(
+        retriever.model, encoder, compact, queries.users, queries.earlier, times=queries.times
+    )
     vectors = Vectors.encode(retriever.vectors, "float32")
     return top_places(found, vectors, k, excluded=queries.seen)[0]
 

@@ -1,7 +1,8 @@
 """Files in the run folder of a retriever, besides its models.
 
 - `retrieval/items.parquet`: the raw item table, with ids and numbers of training rows
-- `retrieval/users.parquet`: each user's history, and the query columns of the last row
+- `retrieval/users.parquet`: each user's history, its times if the rows have a time, and the query
+  columns of the last row
 - `retrieval/segments.parquet`: training rows per segment and item, if the recipe names a segment
 - `retrieval/queries.parquet`: the test queries and their relevant items
 - `retrieval/baselines/NAME.parquet`: the lists of each baseline
@@ -32,7 +33,9 @@ from crosstower.values.columns import to_ids
 FOLDER = "retrieval"
 _SEGMENTS = "segments.parquet"
 QUERIES, OLD_QUERIES = "queries.parquet", "questions.parquet"
-ID, COUNT, USER, SEEN_ITEMS = (f"{MARK}{name}" for name in ("id", "training_rows", "user", "items"))
+ID, COUNT, USER, SEEN_ITEMS, SEEN_TIMES = (
+    f"{MARK}{name}" for name in ("id", "training_rows", "user", "items", "times")
+)
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,36 @@ def _users(recipe: Recipe, data: RetrievalData) -> pl.DataFrame:
     """Return every user's history over all splits, and the latest query columns."""
     rows = data.rows
     history = Histories.of(rows.user, rows.item, users=len(rows.users))
-    lists = pl.DataFrame({"user": rows.user, "item": rows.item})
-    lists = lists.group_by("user", maintain_order=True).agg("item").sort("user")["item"]
+    lists = pl.DataFrame({"user": rows.user, SEEN_ITEMS: rows.item})
+    if rows.times is not None:
+        lists = lists.with_columns(pl.Series(SEEN_TIMES, rows.times))
+    lists = lists.group_by("user", maintain_order=True).agg(pl.all()).sort("user").drop("user")
     last = rows.take(history.starts[1:] - 1)
     names = recipe.schema_.part(list(data.sides.query)).sources()
     raw = [last[raw_name(name)].alias(name) for name in names]
-    return pl.DataFrame([rows.users.alias(USER), lists.alias(SEEN_ITEMS), *raw])
+    return pl.DataFrame([rows.users.alias(USER), *lists.get_columns(), *raw])
+
+
+def histories_of_users(users: pl.DataFrame) -> Histories:
+    """Return the histories `[U]` of users in `users.parquet`; a null is an empty one.
+
+    Args:
+        users: `[U]`, with `SEEN_ITEMS`, and `SEEN_TIMES` if their rows have a time.
+
+    """
+    counts = users[SEEN_ITEMS].list.len().fill_null(0).to_numpy().astype(np.int64)
+    flat = {
+        name: users[name].explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.int64)
+        for name in (SEEN_ITEMS, SEEN_TIMES)
+        if name in users.columns
+    }
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    return Histories(flat[SEEN_ITEMS], starts, flat.get(SEEN_TIMES))
+
+
+def without_histories(users: pl.DataFrame) -> pl.DataFrame:
+    """Return the users with their query columns alone."""
+    return users.drop(SEEN_ITEMS, SEEN_TIMES, strict=False)
 
 
 def _segments(column: str, data: RetrievalData) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from crosstower.errors import RunError
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import USER
+from crosstower.retrieval.history_ages import now_in_seconds
 from crosstower.retrieval.index.calibration import RECALL
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
@@ -155,9 +156,11 @@ def examples(retriever: Retriever) -> NDArray[np.float32]:
     vectors = retriever.vectors
     if retrieval_section_of(retriever.run.recipe).user is not None and retriever.users.height:
         ids = retriever.users[USER].sample(min(_QUERIES, retriever.users.height), seed=0)
-        known = [retriever.queries.known(user) for user in ids]
-        rows = [retriever.queries.row(one.id, one, {}) for one in known if one is not None]
-        return retriever.queries.vectors(rows, [one.history for one in known if one is not None])
+        found = (retriever.queries.known(user) for user in ids)
+        known, now = [one for one in found if one is not None], now_in_seconds()
+        rows = [retriever.queries.row(one.id, one, {}) for one in known]
+        history, ages = [one.history for one in known], [one.ages(now) for one in known]
+        return retriever.queries.vectors(rows, history, ages)
     chosen = random.choice(len(vectors), min(_QUERIES, len(vectors)), replace=False)
     noise = vectors.std() * 0.5 * random.normal(size=(len(chosen), vectors.shape[1]))
     return (vectors[chosen] + noise).astype(np.float32)

@@ -19,8 +19,9 @@ from crosstower.data.sources.source import Chunk
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.table_devices import device_of
 from crosstower.nn.world import ALONE, World
-from crosstower.retrieval.data.histories import Histories
-from crosstower.retrieval.data.retrieval_data import QueryEncoder, RetrievalData
+from crosstower.retrieval.data.histories import EventTimes, Histories
+from crosstower.retrieval.data.query_encoder import QueryEncoder
+from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.training.devices import autocast
 from crosstower.values.arrays import Indices
@@ -98,12 +99,24 @@ def query_vectors(
     users: Indices,
     histories: Histories,
     *,
+    times: Indices | None = None,
     precision: str = "float32",
     world: World = ALONE,
 ) -> Tensor:
     """Return `[Q, D]` for query columns and the users of their histories; -1 has none.
 
     Queries are computed by the length of their histories, so that short ones need no padding.
+
+    Args:
+        model: whose query tower computes them.
+        encoder: of queries.
+        compact: the columns of Q queries.
+        users: `[Q]`, places of users in the histories.
+        histories: of all users.
+        times: `[Q]` of the queries, in seconds since 1970, if the encoder of histories reads times.
+        precision: of the matrix products, "float32" or "bfloat16".
+        world: whose processes each compute a part of them.
+
     """
     device = device_of(model)
     items = torch.from_numpy(histories.items)
@@ -113,8 +126,12 @@ def query_vectors(
     order = torch.from_numpy(np.argsort(end - begin, kind="stable"))
     starts, ends = torch.from_numpy(begin)[order], torch.from_numpy(end)[order]
 
+    events = None if histories.times is None else torch.from_numpy(histories.times)
+    rows = None if times is None else torch.from_numpy(times)[order]
+
     def vectors(part: slice) -> Tensor:
-        batch = encoder.batch(compact[order[part]], items, starts[part], ends[part])
+        when = None if events is None or rows is None else EventTimes(events, rows[part])
+        batch = encoder.batch(compact[order[part]], items, starts[part], ends[part], when)
         with autocast(device, precision):
             return model.queries(batch.to(device)).float()
 
@@ -145,6 +162,7 @@ def evaluation_lists(
         data.evaluation_batches[split],
         queries.users,
         queries.earlier,
+        times=queries.times,
         precision=precision,
         world=world,
     )
@@ -165,6 +183,7 @@ def hard_lists(model: TwoTower, data: RetrievalData, k: int, *, world: World = A
         data.queries[torch.from_numpy(last)],
         users,
         data.train,
+        times=None if data.train.times is None else data.train.times[last],
         world=world,
     )
     items = Vectors.encode(item_vectors(model, data.item_batch, world=world).numpy(), "float32")

@@ -16,9 +16,17 @@ from crosstower.data.encoders.row import EncodedRow, RowEncoder
 from crosstower.data.layout import RESERVED_CODES
 from crosstower.errors import DataError, QueryError, did_you_mean, query_error
 from crosstower.models.two_tower import TwoTower
-from crosstower.retrieval.data.retrieval_data import QueryEncoder
+from crosstower.retrieval.data.histories import EventTimes
+from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
-from crosstower.retrieval.files import FOLDER, SEEN_ITEMS, USER, read
+from crosstower.retrieval.files import (
+    FOLDER,
+    SEEN_ITEMS,
+    SEEN_TIMES,
+    USER,
+    read,
+    without_histories,
+)
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
 from crosstower.values.codes import Vocabulary
@@ -29,11 +37,21 @@ NO_ITEMS = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class KnownUser:
-    """A user of the training rows: id, query columns of the last row, and history (positions)."""
+    """A user of the training rows: id, query columns of the last row, and history (positions).
+
+    `times` are those of the history's events, in seconds since 1970; None if unknown.
+    """
 
     id: str | int
     row: Mapping[str, Any]
     history: Indices
+    times: Indices | None = None
+
+    def ages(self, now: int) -> Indices:
+        """Return the seconds since the events of the history; all 0 without times."""
+        if self.times is None:
+            return np.zeros(len(self.history), np.int64)
+        return np.maximum(now - self.times, 0)
 
 
 class Queries:
@@ -41,7 +59,7 @@ class Queries:
 
     `user` is the column of the user's id, None if the recipe has none. `history_only` is True if
     the query tower reads only the history, and the id of a known user; `reads_history` if it reads
-    the history at all.
+    the history at all, and `reads_times` if it reads the times of its events.
 
     Args:
         run: the run, whose recipe declares the columns of a query.
@@ -57,6 +75,7 @@ class Queries:
         self._row = RowEncoder(run.encoder, sides.query)
         self._encoder = QueryEncoder(run.encoder, sides, ids)
         self.reads_history, self._items = sides.history is not None, len(ids)
+        self.reads_times = self._encoder.ages is not None
         self.columns = self._row.side.schema.sources()
         self.history_only = set(self.columns) <= {self.user}
 
@@ -105,9 +124,12 @@ class Queries:
         place = self.place_of(user)
         if place < 0:
             return None
-        table, columns, history = self._tables
+        table, columns, history, times = self._tables
         own, *values = table.row(place)
-        return KnownUser(own, dict(zip(columns, values, strict=True)), history[place].to_numpy())
+        row, when = dict(zip(columns, values, strict=True)), None
+        if times is not None:
+            when = times[place].to_numpy()
+        return KnownUser(own, row, history[place].to_numpy(), when)
 
     def row(
         self, user: str | int | None, known: KnownUser | None, query: Mapping[str, Any]
@@ -141,17 +163,30 @@ class Queries:
             raise query_error(error) from None
 
     def vectors(
-        self, rows: Sequence[EncodedRow], history: Sequence[Indices]
+        self,
+        rows: Sequence[EncodedRow],
+        history: Sequence[Indices],
+        ages: Sequence[Indices] | None = None,
     ) -> NDArray[np.float32]:
         """Return the vectors `[Q, D]` of encoded queries and the places of earlier items.
 
         Places behind the last item stand for later items, whose ids training has not seen.
         A vector, and so the order of two near items, does not depend on the rest of the batch.
+
+        Args:
+            rows: of Q queries.
+            history: places of their earlier items, oldest first.
+            ages: of these, in seconds before the query; all 0 if None. Not read without times.
+
         """
         items = torch.from_numpy(np.minimum(np.concatenate(history), self._items))
         ends = torch.tensor([len(places) for places in history]).cumsum(0)
         starts = torch.cat([ends.new_zeros(1), ends[:-1]])
-        batch = self._encoder.batch(self._row.batch(rows), items, starts, ends)
+        times = None
+        if self.reads_times:
+            whole = np.zeros(len(items), np.int64) if ages is None else np.concatenate(ages)
+            times = EventTimes(torch.from_numpy(-whole), torch.zeros(len(ends), dtype=torch.int64))
+        batch = self._encoder.batch(self._row.batch(rows), items, starts, ends, times)
         with torch.inference_mode():
             return self.model.each_query(batch).numpy()
 
@@ -168,7 +203,9 @@ class Queries:
         return Vocabulary(self.users[USER])
 
     @cached_property
-    def _tables(self) -> tuple[pl.DataFrame, list[str], pl.Series]:
-        """Return ids and query columns, the names of the latter, and the histories."""
-        names = [name for name in self.users.columns if name not in (USER, SEEN_ITEMS)]
-        return self.users.select(USER, *names), names, self.users[SEEN_ITEMS]
+    def _tables(self) -> tuple[pl.DataFrame, list[str], pl.Series, pl.Series | None]:
+        """Return ids and query columns, the names of the latter, histories and their times."""
+        table, users = without_histories(self.users), self.users
+        names = [name for name in table.columns if name != USER]
+        times = users[SEEN_TIMES] if SEEN_TIMES in users.columns else None
+        return table.select(USER, *names), names, users[SEEN_ITEMS], times

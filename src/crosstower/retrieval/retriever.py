@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from crosstower.retrieval.data.tower_columns import (
     retrieval_section_of,
     tower_columns_of,
 )
-from crosstower.retrieval.files import COUNT, FOLDER, ID, read, read_segments
+from crosstower.retrieval.files import COUNT, FOLDER, ID, SEEN_TIMES, read, read_segments
+from crosstower.retrieval.history_ages import ages_of, now_in_seconds
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.index import Hits, ItemIndex
@@ -149,6 +151,7 @@ class Retriever:
         where: str | None = None,
         query: Mapping[str, Any] | None = None,
         history: Sequence[str | int] | None = None,
+        history_times: Sequence[datetime | str] | None = None,
     ) -> pl.DataFrame:
         """Return the best items for a user: rank, item_id, score and the item's attributes.
 
@@ -164,15 +167,26 @@ class Retriever:
                 user's last row.
             history: ids of items, oldest first, in place of the user's history; ids of unknown
                 items are ignored, with a `CrosstowerWarning`.
+            history_times: of the items of `history`: datetimes or ISO 8601 texts, oldest first.
+                They count for a history with `times`; if None, its events are as of now.
 
         Raises:
-            QueryError: the recipe has no users, or the query, an id or the condition is wrong.
+            QueryError: the recipe has no users, or the query, an id, a time or the condition is
+                wrong.
 
         """
         if self.sources is not None:
-            found = of_sources(self, user, k=k, where=where, query=query, history=history)
+            found = of_sources(
+                self,
+                user,
+                k=k,
+                where=where,
+                query=query,
+                history=history,
+                history_times=history_times,
+            )
             return self._frame(*found)
-        vector, seen = self.query(user, query, history=history)
+        vector, seen = self.query(user, query, history=history, history_times=history_times)
         out = seen if retrieval_section_of(self.run.recipe).exclude_seen else NO_ITEMS
         if self.nothing_known(user, query, seen, vector):
             return self._frame(self.popular(k, where=where, excluded=out))
@@ -276,6 +290,7 @@ class Retriever:
         query: Mapping[str, Any] | None,
         *,
         history: Sequence[str | int] | None = None,
+        history_times: Sequence[datetime | str] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the vector `[1, D]` of a query, and the positions of the history.
 
@@ -283,18 +298,25 @@ class Retriever:
         """
         self.queries.check_user(user)
         known = self.queries.known(user) if user is not None else None
-        places = NO_ITEMS if known is None else known.history
+        now = now_in_seconds()
+        given = ages_of(history_times, history, now)
+        places, ages = NO_ITEMS, NO_ITEMS
         if history is not None:
-            places = self._given(history)
+            places, ages = self._given(history, given)
+        elif known is not None:
+            places, ages = known.history, known.ages(now)
         row = self.queries.row(user, known, query or {})
-        return self.queries.vectors([row], [places]), places
+        return self.queries.vectors([row], [places], [ages]), places
 
-    def _given(self, history: Sequence[str | int]) -> NDArray[np.int64]:
-        """Return the positions of a history that is given by ids; warn about unknown ones."""
+    def _given(
+        self, history: Sequence[str | int], ages: Sequence[int] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return positions and ages of a history that is given by ids; warn about unknown ones."""
         places = self.catalogue.places_of([given_id("history", item) for item in history])
         known = places >= 0
         notify(unknown_items([i for i, there in zip(history, known, strict=True) if not there]))
-        return places[known]
+        whole = np.zeros(len(places), np.int64) if ages is None else np.array(ages, np.int64)
+        return places[known], whole[known]
 
     @cached_property
     def queries(self) -> Queries:
@@ -305,6 +327,11 @@ class Retriever:
     def users(self) -> pl.DataFrame:
         """Each user's history, and the query columns of the last row."""
         return self.queries.users
+
+    @property
+    def keeps_times(self) -> bool:
+        """Whether the run has the times of the events in its users' histories."""
+        return self.queries.user is not None and SEEN_TIMES in self.users.columns
 
     @cached_property
     def _sides(self) -> TowerColumns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ def of_sources(
     where: str | None,
     query: Mapping[str, Any] | None,
     history: Sequence[str | int] | None,
+    history_times: Sequence[datetime | str] | None = None,
 ) -> tuple[Hits, SourceRanks | None]:
     """Return the best items of all sources, as a funnel without a ranker does.
 
@@ -40,7 +42,7 @@ def of_sources(
     if sources is None:
         raise QueryError("the recipe has no sources")
     read, segment = _read(retriever, query), _segment(retriever, user, query)
-    vector, seen = retriever.query(user, read, history=history)
+    vector, seen = retriever.query(user, read, history=history, history_times=history_times)
     nothing = retriever.nothing_known(user, read, seen, vector)
     trained = user is not None and retriever.queries.place_of(user) >= 0
     segment_only = segment is not None and not (read or trained or len(seen))

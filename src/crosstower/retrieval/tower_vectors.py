@@ -23,10 +23,10 @@ from crosstower.errors import QueryError, RunError
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.towers import Tower
 from crosstower.recipe.kinds.coded import Coded
-from crosstower.retrieval.data.histories import Histories
-from crosstower.retrieval.data.retrieval_data import QueryEncoder
+from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
-from crosstower.retrieval.files import ID, SEEN_ITEMS, USER
+from crosstower.retrieval.files import ID, USER, histories_of_users
+from crosstower.retrieval.history_ages import now_in_seconds
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
@@ -183,11 +183,9 @@ def _of_known_users(run: Run, retriever: Retriever, users: Any) -> pl.DataFrame:
     encoder = QueryEncoder(run.encoder, sides, retriever.catalogue.ids)
     cleaner = Cleaner(encoder.side.schema, with_labels=False)
     compact = encoder.side.encode(cleaner.clean(Chunk(known, f"{run.folder}: users", 0, 0)))
-    lengths = known[SEEN_ITEMS].list.len().to_numpy()
-    items = known[SEEN_ITEMS].explode(empty_as_null=False, keep_nulls=False).to_numpy()
-    histories = Histories(items.astype(np.int64), np.append(0, np.cumsum(lengths)).astype(np.int64))
-    places = np.arange(known.height)
-    found = query_vectors(retriever.model, encoder, compact, places, histories)
+    places, histories = np.arange(known.height), histories_of_users(known)
+    now = np.full(known.height, now_in_seconds())
+    found = query_vectors(retriever.model, encoder, compact, places, histories, times=now)
     return pl.DataFrame([known[USER].alias("user"), _column(found.numpy())])
 
 

@@ -59,6 +59,34 @@ def id_list_cells(raw: pl.Series, separator: str | None) -> Cells:
     return Cells(values, bad, expected, advice)
 
 
+def age_cells(raw: pl.Series) -> Cells:
+    """Return lists of whole seconds from the events of a history to its row; a null is no list.
+
+    A list is bad if an age is missing or negative, or the oldest event is not the first.
+    """
+    if raw.dtype == pl.Null:
+        return Cells(raw.cast(pl.List(pl.Int64)), none_bad(len(raw)), "", "")
+    ages = raw.cast(pl.List(pl.Int64))
+    element = pl.element()
+    wrong = element.is_null() | (element < 0) | (element.diff() > 0)
+    bad = ages.list.eval(wrong.fill_null(value=False)).list.any().fill_null(value=False)
+    expected = (
+        "the ages of the events of a history, in seconds before the row: of every value, none"
+        " after the time of the row, and the oldest first"
+    )
+    return Cells(ages, bad, expected, "repair the list of times")
+
+
+def plain_lists(raw: pl.Series, separator: str | None) -> pl.Series:
+    """Return lists of any values; text is split by `separator`, or holds a list in brackets.
+
+    Raises:
+        DataError: the column holds neither lists nor text.
+
+    """
+    return _lists_of(raw, separator, "lists")[0]
+
+
 def vector_cells(raw: pl.Series, width: int) -> Cells:
     """Return lists of `width` finite numbers; any other cell is bad.
 

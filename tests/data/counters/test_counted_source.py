@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.counters.counted_source import (
     CountedSource,
     counted_source_of,
@@ -177,7 +178,7 @@ class TestFaults:
     def test_numbers_that_only_order_rows(self) -> None:
         rows = rows_of(5, 0).with_columns(pl.int_range(5).alias("time"))
         source = counted_training_source(recipe_of("rows"), rows)
-        with pytest.raises(DataError, match="only order its rows, but windows of counters need"):
+        with pytest.raises(DataError, match="only order its rows, but counters and histories need"):
             whole(source)
 
     def test_rows_without_a_key_or_a_time(self) -> None:
@@ -248,3 +249,49 @@ def test_rows_without_a_user_or_a_time_have_an_empty_history() -> None:
         found = listed(recipe, rows)
     assert found[58:] == [[], []]
     assert any(found[:58])
+
+
+HAD = {"kind": "sequence", "table": "item_id", "pooling": "hstu", "max_len": 4}
+
+
+def timed(frame: pl.DataFrame, events: Any = (), **had: Any) -> list[dict[str, Any]]:
+    columns = {"item_id": "categorical", "had": HAD | had}
+    source = counted_training_source(recipe_of(events, columns), frame)
+    ages = "\0ages:had"
+    return pl.concat([c.frame for c in source.chunks(["time", "had", ages])]).to_dicts()
+
+
+def test_the_ages_of_listed_events_go_with_their_values() -> None:
+    frame = rows_of(300, 1)
+    found = timed(frame, "rows", event="click", by="user", times=True)
+    log = sorted(frame.with_row_index().to_dicts(), key=lambda row: (row["time"], row["index"]))
+    for row, got in zip(frame.to_dicts(), found, strict=True):
+        earlier = [
+            (str(one["item_id"]), row["time"] - one["time"])
+            for one in log
+            if one["click"] and one["user"] == row["user"] and one["time"] < row["time"]
+        ][-4:]
+        assert list(zip(got["had"], got["\0ages:had"], strict=True)) == earlier
+
+
+def test_the_ages_of_lists_in_the_rows_are_made_of_their_times() -> None:
+    frame = rows_of(50, 2).with_columns(
+        had=pl.concat_list("item_id", "item_id"),
+        whens=pl.concat_list(pl.col("time") - 90, pl.col("time") - 30),
+    )
+    found = timed(frame, times="whens")
+    assert all(row["\0ages:had"] == [90, 30] for row in found)
+    cleaned = Cleaner(recipe_of((), {"item_id": "categorical", "had": HAD | {"times": "whens"}})
+                      .schema_, with_labels=False)  # fmt: skip
+    late = frame.with_columns(whens=pl.concat_list(pl.col("time") - 90, pl.col("time") + 1))
+    source = counted_source_of(
+        recipe_of((), {"item_id": "categorical", "had": HAD | {"times": "whens"}}), late
+    )
+    with pytest.raises(DataError, match=r"column 'ages:had': expected the ages .* none after the"):
+        cleaned.clean(next(iter(source.chunks(cleaned.sources()))))
+
+
+def test_a_history_in_the_rows_has_no_times_of_a_log() -> None:
+    frame = rows_of(9, 1).with_columns(had=pl.concat_list("item_id"))
+    with pytest.raises(DataError, match="has the history 'had', but not the times of its events"):
+        timed(frame, "rows", event="click", by="user", times=True)

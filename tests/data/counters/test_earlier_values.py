@@ -31,3 +31,13 @@ def test_lists_agree_with_a_loop(
     for (key, time), list_ in zip(rows, found.to_list(), strict=True):
         earlier = [v for k, t, v in in_order if k == key != NO_KEY and t < time and v is not None]
         assert list_ == earlier[-length:]
+    billion = 10**9
+    later = EarlierValues(
+        np.array([key for key, _, _ in log], np.uint64),
+        np.array([time * billion + time for _, time, _ in log], np.int64),
+        pl.Series([value for _, _, value in log], dtype=pl.String),
+    )
+    ages = later.ages(keys.astype(np.uint64), times * billion, length=length)
+    for (key, time), list_ in zip(rows, ages.to_list(), strict=True):
+        kept = [t for k, t, v in in_order if k == key != NO_KEY and t < time and v is not None]
+        assert list_ == [time - t for t in kept[-length:]]

@@ -13,7 +13,7 @@ from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.funnel.online.users import LiveUser, no_live_users
 from crosstower.retrieval.data.histories import Histories
-from crosstower.retrieval.data.retrieval_data import QueryEncoder
+from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import tower_columns_of
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 
+from crosstower.data.batch import Batch
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.prefixes import Prefixes
 from crosstower.data.progress import no_progress
@@ -23,18 +24,26 @@ from crosstower.retrieval.data.positions import PositionBatches, window_starts
 LENGTH = 6
 
 
-def rows(lengths: list[int]) -> pl.DataFrame:
+def rows(lengths: list[int], since: int = 1_600_000_000) -> pl.DataFrame:
     """Rows of users with so many training rows, and one to validate and test each."""
     random = np.random.default_rng(0)
     user = np.repeat(np.arange(len(lengths)), np.array(lengths) + 2)
     columns = {"user": user, "item": random.integers(0, 30, len(user)), "age": user % 7 + 20.5}
-    return pl.DataFrame({**columns, "time": np.arange(len(user))})
+    seconds = since + np.exp(random.uniform(0, 15, len(user))).astype(np.int64).cumsum()
+    return pl.DataFrame({**columns, "time": seconds})
 
 
 def job(
-    lengths: list[int], *, pooling: str = "transformer", age: bool = True, **section: Any
+    lengths: list[int],
+    *,
+    pooling: str = "transformer",
+    age: bool = True,
+    times: bool = False,
+    since: int = 1_600_000_000,
+    **section: Any,
 ) -> Any:
     history = {"kind": "sequence", "table": "item", "max_len": LENGTH, "pooling": pooling}
+    history |= {"times": True} if times else {}
     columns = {"item": "categorical", "history": history, "age": "numeric"}
     if not age:
         del columns["age"]
@@ -56,7 +65,7 @@ def job(
         }
     )
     found: Any = check_recipe(recipe)[0]
-    source = open_source(rows(lengths))
+    source = open_source(rows(lengths, since))
     found.read(source, spill=Path(), encoder=EncoderFit(recipe.schema_), on_progress=no_progress)
     return found
 
@@ -70,6 +79,12 @@ def histories(batch: Pairs) -> list[tuple[int, int, list[int]]]:
     table = lists.padded(LENGTH) if isinstance(lists, Prefixes) else lists
     codes = [[c for c in row if c] for row in table.tolist()]
     return list(zip(batch.user.tolist(), batch.item.tolist(), codes, strict=True))
+
+
+def keys(query: Batch) -> np.ndarray:
+    """Return the length of each history, which no other pair of its user has."""
+    lists: Any = query.lists["history"]
+    return (lists.padded(LENGTH) if isinstance(lists, Prefixes) else lists).bool().sum(1).numpy()
 
 
 def test_every_pair_is_learned_once_per_epoch_with_its_history() -> None:
@@ -120,27 +135,47 @@ def test_processes_divide_the_pairs_of_a_batch() -> None:
         assert all(part.item.tolist() == whole.item.tolist() for part in both)
 
 
-@pytest.mark.parametrize("pooling", ["transformer", "bsarec", "hstu"])
+def test_the_queries_of_processes_have_the_times_of_all() -> None:
+    one = job(LENGTHS, pooling="hstu", times=True)
+    torch.manual_seed(0)
+    model = build(one.encoder.layout, one.recipe.model).eval()
+    assert isinstance(model, TwoTower)
+    for name, parameter in model.named_parameters():
+        if "time_bias" in name:
+            torch.nn.init.normal_(parameter)
+    whole = PositionBatches(one.data, 16, seed=0).epoch(0)
+    parts = [PositionBatches(one.data, 16, seed=0, rank=r, processes=2).epoch(0) for r in (0, 1)]
+    for batch, *both in zip(whole, *parts, strict=True):
+        found = torch.cat([model.queries(part.query) for part in both])
+        torch.testing.assert_close(found, model.queries(batch.query), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "times"),
+    [("transformer", False), ("bsarec", False), ("hstu", False), ("hstu", True)],
+)
 @pytest.mark.parametrize(
     "section",
     [{"objective": "full_softmax"}, {"negatives": {"uniform": 5}}],
     ids=["full", "sampled"],
 )
 def test_loss_and_gradients_are_those_of_separate_rows(
-    pooling: str, section: dict[str, Any]
+    pooling: str, times: bool, section: dict[str, Any]
 ) -> None:
     """All histories are shorter than the window, so that both read the same items."""
-    one = job([1, 5, 4, 3, 6, 2], pooling=pooling, **section)
+    one = job([1, 5, 4, 3, 6, 2], pooling=pooling, times=times, **section)
     (batch,) = PositionBatches(one.data, 50, seed=0).epoch(0)
-    shared: Any = batch.query.lists["history"]
-    apart = Pairs(
-        one.data.query_encoder().with_histories(batch.query, {"history": shared.padded(LENGTH)}),
-        batch.item,
-        batch.user,
-    )
+    (each,) = PairBatches(one.data, 50, seed=0).epoch(0)
+    order = torch.from_numpy(np.lexsort((keys(each.query), each.user)))
+    back = torch.from_numpy(np.lexsort((keys(batch.query), batch.user))).argsort()
+    apart = Pairs(each.query[order[back]], batch.item, batch.user)
+    assert torch.equal(each.item[order[back]], batch.item)
     torch.manual_seed(0)
     model = build(one.encoder.layout, one.recipe.model).train()
     assert isinstance(model, TwoTower)
+    for name, parameter in model.named_parameters():
+        if "time_bias" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
     found = list[tuple[float, dict[str, torch.Tensor]]]()
     for pairs in (batch, apart):
         model.zero_grad()
@@ -155,6 +190,11 @@ def test_loss_and_gradients_are_those_of_separate_rows(
     assert any(name.startswith("embed.pools") for name in found[0][1])
     for name, gradient in found[0][1].items():
         torch.testing.assert_close(gradient, found[1][1][name], rtol=1e-3, atol=1e-5)
+
+
+def test_times_that_only_order_the_rows_are_refused() -> None:
+    with pytest.raises(DataError, match="column 'time': holds numbers that only order its rows"):
+        job([3, 4], pooling="hstu", times=True, since=0)
 
 
 def test_pairs_without_an_earlier_item_teach_nothing_if_the_history_is_all() -> None:

@@ -15,7 +15,7 @@ from ...fixtures.films import recipe as film_recipe
 
 
 def test_pairs_items_and_queries_are_kept(tmp_path: Path) -> None:
-    films = film_recipe(tmp_path)
+    films = film_recipe(tmp_path, data={"times": {"time": "s"}})
     fit, folder = EncoderFit(films.schema_), tmp_path / "stored"
     folder.mkdir()
     plain = prepare_retrieval(films, source_of(films.data), encoder=fit)
@@ -25,6 +25,9 @@ def test_pairs_items_and_queries_are_kept(tmp_path: Path) -> None:
     assert found.items.attributes.equals(plain.items.attributes)
     assert found.rows.frame.equals(plain.rows.frame)
     assert torch.equal(found.queries.codes, plain.queries.codes)
+    assert plain.train.times is not None
+    assert np.array_equal(found.train.times, plain.train.times)  # type: ignore[arg-type]
+    assert found.evaluation["test"].times is not None
     assert torch.equal(found.item_batch.codes, plain.item_batch.codes)
     for split in ("valid", "test"):
         one, other = found.evaluation[split], plain.evaluation[split]

@@ -3,6 +3,7 @@ from torch.export import ExportedProgram
 
 from crosstower.data.layout import CodeField, Head, Layout, ListField
 from crosstower.models.registry import build
+from crosstower.recipe.own_columns import ages_name
 from crosstower.serving.export.program import traced
 
 LAYOUT = Layout(
@@ -13,11 +14,12 @@ LAYOUT = Layout(
         ListField("tags.all", 8, "tags.all", 3),
         ListField("numbers", 6, "numbers", 2, "sum"),
         ListField("path", 12, "item", 4, "bsarec"),
+        ListField("had", 12, "item", 4, "hstu", ages=ages_name("had")),
     ),
     (Head("click", "binary"), Head("codes", "regression")),
     ("age", "price", "price"),
 )
-SHARED = frozenset({"user", "age", "seen"})
+SHARED = frozenset({"user", "age", "seen", "had"})
 
 
 @pytest.fixture(scope="session")

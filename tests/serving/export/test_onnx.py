@@ -158,10 +158,11 @@ def test_a_signature_says_names_types_shapes_and_order() -> None:
     signature = signature_of(LAYOUT, SHARED)
     assert signature.input_names == [
         "codes", "numbers", "lists.seen", "lists.tags.all", "lists.numbers", "lists.path",
+        "lists.had", "ages.had",
     ]  # fmt: skip
     assert [i.shape for i in signature.inputs] == [
         ("candidates", 3), ("candidates", 3), (1, 4), ("candidates", 3), ("candidates", 2),
-        ("candidates", 4),
+        ("candidates", 4), (1, 4), (1, 4),
     ]  # fmt: skip
     assert signature.inputs[0].fields == ("user", "item", "codes")
     assert signature.inputs[0].sizes == (9, 12, 7)
@@ -193,7 +194,9 @@ def whole(rows: int) -> Batch:
 
 
 def test_rows_that_may_differ_in_what_is_shared_are_refused() -> None:
-    with pytest.raises(QueryError, match=r"3 rows: .* may differ in age, seen, user; .*--user"):
+    with pytest.raises(
+        QueryError, match=r"3 rows: .* may differ in age, had, seen, user; .*--user"
+    ):
         model_inputs(whole(3), SHARED)
     fewer = sample(LAYOUT, 3, shared=SHARED - {"age"})
     with pytest.raises(QueryError, match="may differ in age; "):

@@ -14,7 +14,7 @@ from .conftest import LAYOUT, SHARED
 def test_plain_tensors_give_what_the_model_gives() -> None:
     model = build(LAYOUT, {"name": "dcn_v2"}).eval()
     request = sample(LAYOUT, 5, shared=SHARED)
-    lists = [request.lists[field.name] for field in LAYOUT.lists]
+    lists = [request.lists[name] for name in LAYOUT.list_names()]
     with torch.no_grad():
         found = TensorRanker(model, LAYOUT, SHARED)(request.codes, request.numbers, tuple(lists))
         expected = model(request)
@@ -30,7 +30,7 @@ def test_a_model_may_lack_a_part_of_the_inputs(part: str) -> None:
     made = traced(model, layout, SHARED).module(check_guards=False)
     for rows in (1, 7):
         request = sample(layout, rows, shared=SHARED)
-        lists = [request.lists[field.name] for field in layout.lists]
+        lists = [request.lists[name] for name in layout.list_names()]
         with torch.no_grad():
             found = made(request.codes, request.numbers, tuple(lists))
         for logits, expected in zip(found, Eager(model).logits(request).values(), strict=True):
@@ -41,7 +41,7 @@ def test_a_program_takes_any_number_of_candidates(program: ExportedProgram) -> N
     forward = program.module(check_guards=False)
     for rows in (1, 2, 300):
         request = sample(LAYOUT, rows, shared=SHARED)
-        lists = [request.lists[field.name] for field in LAYOUT.lists]
+        lists = [request.lists[name] for name in LAYOUT.list_names()]
         with torch.no_grad():
             found = forward(request.codes, request.numbers, tuple(lists))
         assert [t.shape for t in found] == [(rows,), (rows,)]

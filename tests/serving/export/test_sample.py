@@ -1,5 +1,6 @@
 import torch
 
+from crosstower.recipe.own_columns import ages_name
 from crosstower.serving.export.sample import sample
 
 from .conftest import LAYOUT, SHARED
@@ -34,6 +35,8 @@ def test_shared_columns_have_one_value() -> None:
         "tags.all": 50,
         "numbers": 50,
         "path": 50,
+        "had": 1,
+        ages_name("had"): 1,
     }
 
 

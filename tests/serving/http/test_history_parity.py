@@ -1,7 +1,11 @@
-"""Histories that events fill, compared with the item: the same scores offline and in a server."""
+"""Histories that events fill, compared with the item: the same scores offline and in a server.
+
+One of them reads the times of its events.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +16,7 @@ import yaml
 from crosstower.fitting.fit import fit
 from crosstower.recipe.events import EventLog
 from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval import history_ages
 from crosstower.serving.bundle import building, make_bundle
 from crosstower.serving.bundle.forms import EAGER
 from crosstower.serving.state.event_export import export_events
@@ -31,7 +36,7 @@ def at(seconds: float) -> datetime:
 
 
 def trained(folder: Path) -> tuple[Run, Run]:
-    """Return a retriever, and a ranker that reads one history in three ways."""
+    """Return a retriever, and a ranker that reads one history in four ways."""
     retrieval, ranking = recipes(folder)
     rows = pl.read_parquet(folder / "rows.parquet")
     rows.drop("had").write_parquet(folder / "ranked.parquet")
@@ -44,6 +49,7 @@ def trained(folder: Path) -> tuple[Run, Run]:
     history = {"kind": "sequence", "table": "film", "source": "had", "max_len": 6, "by": "user",
                "event": ["click", "purchase"], "target": "film"}  # fmt: skip
     columns = {name: history | {"pooling": name} for name in POOLINGS}
+    columns["timed"] = history | {"pooling": "hstu", "times": True}
     plain["training"]["epochs"] = 1
     del plain["schema"]["columns"]["had"]
     plain["schema"]["columns"] |= columns
@@ -72,6 +78,8 @@ def test_scores_are_those_of_a_batch_at_the_same_instants(
     client, random = start(tmp_path / "bundle"), np.random.default_rng(0)
     films, served = [f"f{i:02d}" for i in range(FILMS)], list[dict[str, Any]]()
     for turn in range(3):
+        clock = SimpleNamespace(time=lambda seconds=100 * turn: UNTIL + seconds)
+        monkeypatch.setattr(history_ages, "time", clock)
         for user in USERS:
             query = {"user": user, "query": {"device": "tv"}, "items": films}
             answer = client.post("/v1/rank", json=query)

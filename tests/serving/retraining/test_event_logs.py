@@ -43,7 +43,8 @@ def counting(live_films: LiveFilms, tmp_path_factory: pytest.TempPathFactory) ->
         rows().drop("had").write_parquet(folder / "rows.parquet")  # events fill the history
         path = str(folder / "rows.parquet")
         plain["schema"]["columns"] |= COUNTERS
-        plain["schema"]["columns"]["had"] |= {"event": "liked", "by": "user"}
+        timed = {"pooling": "hstu", "times": True}
+        plain["schema"]["columns"]["had"] |= {"event": "liked", "by": "user"} | timed
         plain["data"] |= {"path": path, "events": "rows", "time": "time"}
         ranking = fit(Recipe.model_validate(plain), out=folder / "ranking", quiet=True)
         bundle = make_bundle([live_films.retrieval, ranking], folder / "bundle", candidates=20)
@@ -94,9 +95,27 @@ def test_rows_have_the_history_of_events_before_them(counting: Path) -> None:
     found = with_counts(newest, recipe)
     events = sorted((e for e in log(version) if e[0] == "liked"), key=lambda e: e[1])
     for row in found.iter_rows(named=True):
-        mine = [e[2] for e in events if e[3] == row["user"] and e[1] < row["time"]]
-        assert row["had"] == mine[-5:]
+        mine = [e for e in events if e[3] == row["user"] and e[1] < row["time"]][-5:]
+        assert row["had"] == [e[2] for e in mine]
+        assert row["\0ages:had"] == [(row["time"] - e[1]) // timedelta(seconds=1) for e in mine]
     assert any(row["had"] for row in found.iter_rows(named=True))
+
+
+def test_rows_with_lists_of_times_have_ages() -> None:
+    had = {"kind": "sequence", "table": "film", "pooling": "hstu", "times": "whens"}
+    recipe = Recipe.model_validate(
+        {
+            "schema": {
+                "columns": {"film": "categorical", "had": had},
+                "tasks": {"liked": "binary"},
+            },
+            "data": {"time": "time"},
+        }
+    )
+    times = [START + timedelta(seconds=n) for n in (0, 60)]
+    given = {"film": ["f01"], "had": [["f02", "f03"]], "whens": [times], "liked": [1]}
+    new = pl.DataFrame(given | {"time": [START + timedelta(seconds=100)]})
+    assert with_counts(new, recipe)["\0ages:had"].to_list() == [[100, 40]]
 
 
 def test_the_bundle_goes_on_from_the_last_event(counting: Path) -> None:

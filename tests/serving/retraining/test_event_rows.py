@@ -108,6 +108,10 @@ def test_histories_are_the_users_earlier_items(seed: int) -> None:
         ]
         expected.append([item for _, _, item in sorted(mine)[-3:]])
     assert found.to_list() == expected
+    ordered = log.sort("t", nulls_last=False, maintain_order=True).with_row_index("n")
+    places = histories(rows, ordered, user="u", item="n", time="t", length=3)
+    times = histories(rows, ordered, user="u", item="t", time="t", length=3)
+    assert times.to_list() == [[ordered["t"][n] for n in some] for some in places.to_list()]
 
 
 def test_ids_of_both_sides_may_have_other_types() -> None:

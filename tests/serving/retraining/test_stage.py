@@ -43,6 +43,27 @@ def test_stages_go_on_from_the_runs_of_the_bundle(live_films: LiveFilms) -> None
     assert second.needed == ("had", "device", "film", "genre", "liked")
 
 
+def test_lists_of_times_are_needed_and_become_datetimes(tmp_path: Path) -> None:
+    had = {"kind": "sequence", "table": "f", "pooling": "hstu", "times": "whens"}
+    rows = pl.DataFrame({"f": ["a"], "had": [["b", "c"]], "whens": [[1_700_000_000, 1_700_000_060]],
+                         "click": [1], "time": [1_700_000_100]})  # fmt: skip
+    rows.write_parquet(tmp_path / "rows.parquet")
+    recipe = Recipe.model_validate(
+        {
+            "schema": {
+                "columns": {"f": "categorical", "had": had}, "tasks": {"click": "binary"}
+            },
+            "data": {"path": str(tmp_path / "rows.parquet"), "time": "time"},
+        }
+    )  # fmt: skip
+    stage = Stage("ranking", recipe, None, "time")  # type: ignore[arg-type]
+    assert stage.needed == ("f", "had", "click", "whens")
+    base = stage.base(None, [])
+    times = [datetime.fromtimestamp(1_700_000_000 + s, UTC) for s in (0, 60)]
+    assert base["whens"].to_list() == [times]
+    assert base["time"].item() == datetime.fromtimestamp(1_700_000_100, UTC)
+
+
 def test_sample_weights_are_needed() -> None:
     tasks = {"click": {"kind": "binary", "sample_weight": "w"}, "stay": "regression"}
     plain = {"columns": {"u": "categorical"}, "tasks": tasks}

@@ -13,16 +13,20 @@ import polars as pl
 from crosstower.data.counters.earlier_values import EarlierValues
 from crosstower.data.counters.event_log import event_clock, read_events
 from crosstower.data.counters.keys import NO_KEY, hashes_of, keys_of
+from crosstower.data.counters.list_ages import list_ages, list_clock
 from crosstower.data.counters.matches import CountMatch
 from crosstower.data.counters.point_in_time import PointInTimeCounts
 from crosstower.data.reading import source_of, training_source
 from crosstower.data.sources.source import Chunk, Source, require_columns
 from crosstower.data.times.clock import Clock
 from crosstower.errors import DataError
-from crosstower.recipe.counter_checks import require_events
+from crosstower.recipe.counter_checks import require_time
 from crosstower.recipe.event_count import EventCount
-from crosstower.recipe.event_list import EventList
+from crosstower.recipe.event_list import EventList, TimedList
 from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.times import USUAL
+
+_Added = EventCount | EventList | TimedList
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,10 @@ class EventHistory:
 
     @cached_property
     def _read(self) -> _Read:
-        events, schema = read_events(self.recipe, self.rows, self.time), self.recipe.schema_
+        schema = self.recipe.schema_
+        if not schema.event_inputs():
+            return _Read({}, {}, None)
+        events = read_events(self.recipe, self.rows, self.time)
         return _Read(
             {count: PointInTimeCounts(count, *events.of(count)) for count in schema.counts()},
             {found: EarlierValues(*events.listed(found)) for found in schema.event_lists()},
@@ -85,6 +92,7 @@ class CountedSource:
 
     They are of the events before the row's time. In rows without a time, counts are null and lists
     empty. A list that the rows have already stays as it is, such as the history of a request.
+    Ages of events are lists as well, of these events or from a list of times that the rows have.
     `found` holds the rows, and those with events, of the last complete pass; see `count_matches`.
     """
 
@@ -109,9 +117,12 @@ class CountedSource:
         if not counts:
             yield from self.base.chunks(columns)
             return
-        keys = list(dict.fromkeys(key for count in counts.values() for key in count.by))
+        keys = [k for one in counts.values() if not isinstance(one, TimedList) for k in one.by]
+        lists = [
+            n for o in counts.values() if isinstance(o, TimedList) for n in (o.column, o.times)
+        ]
         time, kept = self.history.time, [name for name in columns if name not in counts]
-        read = list(dict.fromkeys([*kept, *keys, time]))
+        read = list(dict.fromkeys([*kept, *keys, *lists, time]))
         require_columns(self.base, read)
         totals = {name: np.zeros(2, np.int64) for name in counts}
         for chunk in self.base.chunks(read):
@@ -130,32 +141,54 @@ class CountedSource:
     def over(self, base: Source) -> CountedSource:
         """Return the same counts for some of the rows; their times are read as those of all."""
         part = replace(self, base=base, found={})
-        vars(part)["_clock"] = self._clock
+        vars(part)["_clock"], vars(part)["_list_clocks"] = self._clock, self._list_clocks
         return part
 
     def _added(
-        self, frame: pl.DataFrame, keys: Sequence[str], wanted: Mapping[str, EventCount | EventList]
+        self, frame: pl.DataFrame, keys: Sequence[str], wanted: Mapping[str, _Added]
     ) -> list[pl.Series]:
         times = self._clock.read(frame[self.history.time])
         there, instants = times.is_not_null(), times.fill_null(0).to_numpy()
         hashes = {key: hashes_of(frame[key]) for key in keys}
         added = list[pl.Series]()
         for name, one in wanted.items():
+            if isinstance(one, TimedList):
+                added.append(list_ages(one, frame, self._list_clocks[one.times], times))
+                continue
             whole = keys_of([hashes[key] for key in one.by])
             if isinstance(one, EventList):
                 whole = np.where(there.to_numpy(), whole, np.uint64(NO_KEY))
-                values = self.history.values[one].at(whole, instants, length=one.length)
-                added.append(values.alias(name))
+                values = self.history.values[one]
+                found = values.ages if name == one.ages else values.at
+                added.append(found(whole, instants, length=one.length).alias(name))
             else:
                 found = pl.Series(name, self.history.counts[one].at(whole, instants))
                 added.append(found if there.all() else found.set(~there, None))
         return added
 
     @cached_property
-    def _added_columns(self) -> dict[str, EventCount | EventList]:
+    def _added_columns(self) -> dict[str, _Added]:
         schema, given = self.history.recipe.schema_, set(self.base.columns())
-        added: dict[str, EventCount | EventList] = {one.column: one for one in schema.counts()}
-        return added | {o.column: o for o in schema.event_lists() if o.column not in given}
+        added: dict[str, _Added] = {one.column: one for one in schema.counts()}
+        for one in schema.event_lists():
+            if one.column not in given:
+                added[one.column] = one
+            if one.ages is not None and one.ages not in given:
+                if one.column in given:
+                    raise DataError(
+                        f"{self.name}: has the history '{one.column}', but not the times of its"
+                        " events; leave the column out, so that it is read from data.events"
+                    )
+                added[one.ages] = one
+        return added | {o.ages: o for o in schema.timed_lists() if o.ages not in given}
+
+    @cached_property
+    def _list_clocks(self) -> dict[str, Clock]:
+        """Clocks of the lists of times, by column."""
+        recipe = self.history.recipe
+        wanted = [one for one in self._added_columns.values() if isinstance(one, TimedList)]
+        how = recipe.data.times
+        return {one.times: list_clock(self.base, one, how.get(one.times, USUAL)) for one in wanted}
 
     @cached_property
     def _clock(self) -> Clock:
@@ -212,7 +245,9 @@ def counted(source: Source, recipe: Recipe) -> Source:
         RecipeError: the recipe names no log of events, or no time column.
 
     """
-    wanted = {one.column for one in recipe.schema_.event_inputs()}
+    schema = recipe.schema_
+    wanted = {one.column for one in schema.event_inputs()}
+    wanted |= {one.ages for one in (*schema.event_lists(), *schema.timed_lists()) if one.ages}
     if not wanted or wanted <= set(source.columns()):
         return source  # nothing to read, or there already
     return CountedSource(source, event_history(recipe))
@@ -234,4 +269,4 @@ def event_history(recipe: Recipe) -> EventHistory:
             )
         return training_source(recipe.data)
 
-    return EventHistory(recipe, rows, require_events(recipe.schema_, recipe.data))
+    return EventHistory(recipe, rows, require_time(recipe.schema_, recipe.data))

@@ -10,6 +10,8 @@ from crosstower.data.counters.keys import NO_KEY
 from crosstower.data.counters.point_in_time import Times
 from crosstower.values.codes import U64
 
+_SECOND = 1_000_000_000
+
 
 class EarlierValues:
     """Values of a log of events by key and time; those of equal keys and times keep their order.
@@ -47,6 +49,19 @@ class EarlierValues:
             length: maximum length of a list.
 
         """
+        offsets, chosen = self._chosen(keys, times, length)
+        values = self._values.gather(chosen).to_arrow()
+        return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), values)))
+
+    def ages(self, keys: U64, times: Times, *, length: int) -> pl.Series:
+        """Return the whole seconds from the events of `at` to each row, as lists `[B]`."""
+        offsets, chosen = self._chosen(keys, times, length)
+        events = self._times[self._places[chosen] % max(len(self._times), 1)] // _SECOND
+        ages = pa.array(np.repeat(times // _SECOND, np.diff(offsets)) - events)
+        return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), ages)))
+
+    def _chosen(self, keys: U64, times: Times, length: int) -> tuple[Times, Times]:
+        """Return the offsets `[B + 1]` of the rows' lists, and the places of their values."""
         begin = end = np.zeros(len(keys), np.int64)
         if len(self._keys):
             place = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
@@ -55,6 +70,4 @@ class EarlierValues:
             begin = np.maximum(np.searchsorted(self._places, first), end - length)
             begin = np.where(self._keys[place] == keys, begin, end)
         offsets = np.concatenate([[0], np.cumsum(end - begin)])
-        chosen = np.repeat(begin - offsets[:-1], end - begin) + np.arange(offsets[-1])
-        values = self._values.gather(chosen).to_arrow()
-        return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), values)))
+        return offsets, np.repeat(begin - offsets[:-1], end - begin) + np.arange(offsets[-1])

@@ -107,7 +107,7 @@ def event_clock(recipe: Recipe, source: Source, column: str) -> Clock:
     clock = fit_clock(source, column, data.times.get(column, USUAL), strict=strict)
     if clock.unit == ORDER:
         raise DataError(
-            f"column '{column}': holds numbers that only order its rows, but windows of counters"
+            f"column '{column}': holds numbers that only order its rows, but counters and histories"
             f" need times; set data.times.{column} to their unit (s, ms, us, ns) or their pattern"
         )
     return clock

@@ -79,6 +79,9 @@ class Encoder:
             numbers[:, place : place + one.size] = one.encode(frame[one.name])
             place += one.size
         lists = {one.name: _lists(one.encode(frame[one.name]), one.size) for one in plan.lists}
+        for one in plan.layout.lists:
+            if one.ages is not None:
+                lists[one.ages] = _ages(one, frame)
         if self.only is not None:
             labels = torch.empty(rows, 0)
             return Batch(torch.from_numpy(codes), torch.from_numpy(numbers), lists, labels)
@@ -206,6 +209,29 @@ def _check_inputs(name: str, kind: Kind, inputs: Any) -> None:
         f"column kind '{kind.kind}': its inputs must return a CodeField or a ListField named"
         f" '{name}', or a tuple of names of numbers, got {inputs!r:.200}"
     )
+
+
+def _ages(field: ListField, frame: pl.DataFrame) -> Ragged:
+    """Return the ages of the last values of lists; all 0 where they are null, as of now.
+
+    Raises:
+        DataError: lists have other numbers of ages than of values.
+
+    """
+    values, ages = (frame[name].list.tail(field.length) for name in (field.name, str(field.ages)))
+    counts = values.list.len().fill_null(0).to_numpy().astype(np.int64)
+    given = ages.list.len().fill_null(0).to_numpy().astype(np.int64)
+    there = ages.is_not_null().to_numpy() | (counts == 0)
+    if (given[there] != counts[there]).any():
+        row = int(np.flatnonzero(there & (given != counts))[0])
+        raise DataError(
+            f"column '{field.name}': a list has {counts[row]:,} values and {given[row]:,} times;"
+            " blank ids are left out: fill them in"
+        )
+    flat = np.zeros(int(counts.sum()), np.int64)
+    known = ages.explode(empty_as_null=False, keep_nulls=False).cast(pl.Int64).to_numpy()
+    flat[np.repeat(there, counts)] = known
+    return Ragged.of(flat, counts, field.length)
 
 
 def _lists(codes: Any, length: int) -> Lists:

@@ -34,7 +34,7 @@ class PartialEncoder:
         whole, own = encoder.layout, self._encoder.layout
         self.code_names = tuple(field.name for field in own.codes)
         self.number_names = tuple(own.numbers)
-        self.list_names = tuple(field.name for field in own.lists)
+        self.list_names = own.list_names()
         places = {f.name: i for i, f in enumerate(whole.codes)}
         self._codes = torch.tensor([places[f.name] for f in own.codes], dtype=torch.long)
         numbers = {name: i for i, name in enumerate(whole.numbers)}

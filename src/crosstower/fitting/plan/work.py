@@ -101,11 +101,15 @@ def _random_batch(layout: Layout) -> Batch:
     def codes(*shape: int, size: int) -> Tensor:
         return torch.randint(min(3, size - 1), size, shape, generator=random, dtype=torch.int32)
 
+    lists = {f.name: codes(_ROWS, f.length, size=f.size) for f in layout.lists}
+    for field in layout.lists:
+        if field.ages is not None:
+            lists[field.ages] = torch.zeros(_ROWS, field.length, dtype=torch.int64)
     single = [codes(_ROWS, size=field.size) for field in layout.codes]
     return Batch(
         codes=torch.stack(single, 1) if single else torch.zeros(_ROWS, 0, dtype=torch.int32),
         numbers=torch.randn(_ROWS, len(layout.numbers), generator=random),
-        lists={f.name: codes(_ROWS, f.length, size=f.size) for f in layout.lists},
+        lists=dict(lists),
         labels=torch.zeros(_ROWS, len(layout.heads)),
     )
 

@@ -147,7 +147,7 @@ class OnlineFunnel:
         places = self.catalogue.items.places_of(items)
         unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
         places = places[places >= 0]
-        user = self.users.of(request.user, request.history)
+        user = self.users.of(request.user, request.history, request.history_ages)
         state = RequestState(request, user=user, began=begin)
         if self.ranker.rows.retrieved:
             whole = RequestState(replace(request, k=1, candidates=None))
@@ -191,7 +191,7 @@ class OnlineFunnel:
         """Check a request, look up its user, and read the query for the retriever."""
         request, items = state.request, self.catalogue.items
         state.size, state.where = self._size(request), request.where
-        state.user = user = self.users.of(request.user, request.history)
+        state.user = user = self.users.of(request.user, request.history, request.history_ages)
         given = {n: v for n, v in request.query.items() if n != self._unread_segment}
         if self.ranker is not None:
             self.ranker.rows.check_given(given)
@@ -212,7 +212,9 @@ class OnlineFunnel:
         if not states:
             return
         rows = [state.row for state in states if state.row is not None]
-        vectors = self._queries.vectors(rows, [state.user.history for state in states])
+        users = [state.user for state in states]
+        history, ages = [user.history for user in users], [user.ages for user in users]
+        vectors = self._queries.vectors(rows, history, ages)
         for state, vector in zip(states, vectors, strict=True):
             if not self._queries.reads_new_items_only(vector, state.user.history):
                 state.vector = vector[None]

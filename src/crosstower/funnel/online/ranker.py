@@ -34,6 +34,7 @@ from crosstower.funnel.query_table import QueryTable
 from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.own_columns import ROW
+from crosstower.retrieval.history_ages import now_in_seconds
 from crosstower.values.codes import U64
 
 
@@ -151,10 +152,17 @@ class OnlineRanker:
         row: dict[str, Any] = dict.fromkeys(rows.known)
         if rows.history is not None:
             row[rows.history] = list(user.newest)
+            if (ages := rows.ages.columns.get(rows.history)) is not None:
+                row[ages] = list(user.newest_ages)
         row |= user.columns
         if rows.user is not None and user.id is not None:
             row[rows.user] = user.id
-        return row | dict(state.request.query)
+        if not rows.ages.columns:
+            return row | dict(state.request.query)
+        try:
+            return row | rows.ages.of_query(state.request.query, now_in_seconds())
+        except DataError as error:
+            raise query_error(error) from None
 
     @staticmethod
     def _readable(state: RequestState, rows: RankerItems) -> RankerItems:

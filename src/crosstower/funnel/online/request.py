@@ -42,6 +42,7 @@ class FunnelRequest:
         k: number of items.
         where: a condition on the attributes of items.
         history: ids of items, oldest first, in place of the user's own history; None keeps it.
+        history_ages: of these, in seconds before the request; all 0 if None.
         exclude: ids of items to leave out; unknown ones are ignored.
         candidates: number of items to rank; the funnel's own number if None.
         blend: a blend for this request alone.
@@ -56,6 +57,7 @@ class FunnelRequest:
     k: int = 10
     where: str | None = None
     history: tuple[str | int, ...] | None = None
+    history_ages: tuple[int, ...] | None = None
     exclude: tuple[str | int, ...] = ()
     candidates: int | None = None
     blend: Override | None = None

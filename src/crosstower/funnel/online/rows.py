@@ -20,6 +20,7 @@ from crosstower.data.sources.frames import series_of
 from crosstower.data.sources.joins import join
 from crosstower.data.sources.source import Chunk, FrameSource, Source
 from crosstower.errors import DataError, QueryError, did_you_mean
+from crosstower.funnel.history_ages import HistoryAges
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.funnel.online.order import ordered
@@ -29,6 +30,7 @@ from crosstower.funnel.rows import before_counts
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.rules import Rules
+from crosstower.retrieval.history_ages import now_in_seconds
 
 _SHOWN = 60  # characters of an unknown name
 
@@ -66,7 +68,8 @@ class RowRanker:
         schema, keys = self.scorer.encoder.schema, (j.on for j in self._joins)
         self._tasks, self._counts = list(schema.tasks), schema.counts()
         self._rules, self._ledger = rules or Rules(), ledger or Ledger()
-        read = before_counts(schema.sources(), self._counts)
+        self._ages = HistoryAges.of(schema, ranker.run.recipe.data.times)
+        read = [*self._given(schema.sources()), *self._ages.times]
         self._others = frozenset([*read, *schema.tasks, *keys, *others]) - set(self._added)
 
     def rank(self, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> Ranked:
@@ -86,9 +89,10 @@ class RowRanker:
         scorer = replace(self.scorer, blend=self.blends.of(request.blend))
         cleaner = scorer.cleaner()
         try:
-            raw = self._raw(request.query, rows, before_counts(cleaner.sources(), self._counts))
+            raw = self._raw(request.query, rows, self._given(cleaner.sources()))
             counted = self.counters.of_rows(raw)
             raw = raw.with_columns(counted.columns())
+            raw = raw.with_columns(self._ages.of_rows(raw, now_in_seconds()))
             frame = cleaner.clean(Chunk(raw, "the rows", 0, 0))
         except DataError as error:
             raise QueryError(f"rows: {str(error).partition(', or set data.')[0]}") from None
@@ -107,6 +111,10 @@ class RowRanker:
             spent["rules"] = time.perf_counter() - blended
         spent["total"] = time.perf_counter() - begin
         return replace(found, seconds=spent, began=begin)
+
+    def _given(self, sources: Iterable[str]) -> list[str]:
+        """Return the columns that rows give, out of those that the ranker reads."""
+        return self._ages.without(before_counts(sources, self._counts))
 
     def _ruled(
         self, found: Ranked, rules: Rules, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]
@@ -137,7 +145,8 @@ class RowRanker:
         for other, table in zip(self._joins, self._tables, strict=True):
             source = join(source, table, on=other.on)
         _check(needed, source)
-        return pl.concat([chunk.frame for chunk in source.chunks(needed)])
+        times = [name for name in self._ages.times if name in source.columns()]
+        return pl.concat([chunk.frame for chunk in source.chunks([*needed, *times])])
 
     def _frame(
         self, query: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], needed: Sequence[str]
@@ -153,6 +162,7 @@ class RowRanker:
         for number, row in enumerate(rows):
             _check_cells(f"rows[{number}]", row, known)
         given = set(query).union(*rows)
+        read += self._ages.times
         names = [name for name in dict.fromkeys(read) if name in given]
         return _table(names, query, rows)
 

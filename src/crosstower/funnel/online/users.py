@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from crosstower.errors import QueryError, did_you_mean
+from crosstower.retrieval.history_ages import now_in_seconds
 from crosstower.retrieval.online_items import OnlineItems
-from crosstower.retrieval.queries import NO_ITEMS, Queries
+from crosstower.retrieval.queries import NO_ITEMS, KnownUser, Queries
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id, given_id, id_series
 
@@ -22,6 +23,7 @@ class LiveUser:
     Args:
         attributes: query columns.
         items: canonical ids, of unknown items too.
+        times: of the events, in seconds since 1970; as of now if empty.
 
     >>> LiveUser({"country": "FR"}, (7, 3)).items
     (7, 3)
@@ -30,6 +32,7 @@ class LiveUser:
 
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     items: tuple[Id, ...] = ()
+    times: tuple[int, ...] = ()
 
 
 LiveUsers = Callable[[Id], LiveUser]
@@ -51,14 +54,17 @@ class RequestUser:
     `columns` are those of the user's last row, replaced by the attributes. `history` are places of
     items, oldest first; of an item that was put again, the place in the index. `newest` are the
     ids of the last ones, for the ranker, which reads events of unknown items as unseen values, as
-    it does in a log; `unknown` are ids of the request's history that are no items.
+    it does in a log; `unknown` are ids of the request's history that are no items. `ages` and
+    `newest_ages` are those of `history` and `newest`, in seconds before the request.
     """
 
     id: Id | None = None
     trained: bool = False
     columns: Mapping[str, Any] = field(default_factory=dict[str, Any])
     history: Indices = field(default_factory=lambda: NO_ITEMS)
+    ages: Indices = field(default_factory=lambda: NO_ITEMS)
     newest: tuple[Id, ...] = ()
+    newest_ages: tuple[int, ...] = ()
     unknown: tuple[Id, ...] = ()
 
     @property
@@ -82,6 +88,7 @@ class OnlineUsers:
         columns: that attributes may have.
         check: refuses attributes that the ranker cannot read.
         length: number of newest items that the ranker reads.
+        now: the clock, in seconds since 1970.
 
     """
 
@@ -93,17 +100,25 @@ class OnlineUsers:
         *,
         check: Callable[[Mapping[str, Any]], None] | None = None,
         length: int = 0,
+        now: Callable[[], int] = now_in_seconds,
     ) -> None:
         self._queries, self._items, self._check, self._length = queries, items, check, length
         self.columns = tuple(columns)
         self.live: LiveUsers = no_live_users
+        self.now = now
 
-    def of(self, user: Id | None, history: Sequence[Id] | None) -> RequestUser:
+    def of(
+        self,
+        user: Id | None,
+        history: Sequence[Id] | None,
+        ages: Sequence[int] | None = None,
+    ) -> RequestUser:
         """Return the user of a request as of now.
 
         Args:
             user: an id; None for an anonymous request.
             history: ids of items, oldest first, that replace the user's own history; None keeps it.
+            ages: of these, in seconds before now; all 0 if None.
 
         Raises:
             QueryError: an id cannot be one, or the recipe has no users.
@@ -111,28 +126,43 @@ class OnlineUsers:
         """
         self._queries.check_user(user)
         if user is None or user == "":
-            places, unknown = self._given(history or ())
-            return RequestUser(None, False, {}, places, self._newest(places), unknown)
+            return RequestUser(**self._given(history or (), ages))
         known, live = self._queries.known(user), self.live(given_id("user", user))
         columns = live.attributes if known is None else {**known.row, **live.attributes}
-        if history is None:
-            places, unknown = self._places(live.items), ()
-            if known is not None:
-                old = known.history
-                places = np.concatenate([old, places]) if len(places) else old
-            newest = self._newest(places, live.items)
-            places = places[places >= 0] if len(live.items) else places
-        else:
-            places, unknown = self._given(history)
-            newest = self._newest(places)
+        found = self._own(known, live) if history is None else self._given(history, ages)
         own = user if known is None else known.id
-        return RequestUser(own, known is not None, columns, places, newest, unknown)
+        return RequestUser(own, known is not None, columns, **found)
 
-    def _given(self, history: Sequence[Id]) -> tuple[Indices, tuple[Id, ...]]:
-        """Return the places of items, and the ids that are no items."""
+    def _own(self, known: KnownUser | None, live: LiveUser) -> dict[str, Any]:
+        """Return the history of a user: that of the training rows, then live events."""
+        now, places = self.now(), self._places(live.items)
+        ages = np.zeros(len(places), np.int64)
+        if len(live.times) == len(places):
+            ages = np.maximum(now - np.array(live.times, np.int64), 0)
+        if known is not None:
+            old, theirs = known.history, known.ages(now)
+            places = np.concatenate([old, places]) if len(places) else old
+            ages = np.concatenate([theirs, ages]) if len(ages) else theirs
+        newest = self._newest(places, live.items)
+        found = {"newest": newest, "newest_ages": tuple(ages[len(ages) - len(newest) :].tolist())}
+        if len(live.items):
+            places, ages = places[places >= 0], ages[places >= 0]
+        return found | {"history": places, "ages": ages}
+
+    def _given(self, history: Sequence[Id], ages: Sequence[int] | None) -> dict[str, Any]:
+        """Return a given history: the places of items, and the ids that are no items."""
         found = self._places(history)
+        whole = np.zeros(len(found), np.int64) if ages is None else np.array(ages, np.int64)
         unknown = tuple(i for i, place in zip(history, found, strict=True) if place < 0)
-        return found[found >= 0], unknown
+        places, kept = found[found >= 0], whole[found >= 0]
+        newest = self._newest(places)
+        return {
+            "history": places,
+            "ages": kept,
+            "newest": newest,
+            "newest_ages": tuple(kept[len(kept) - len(newest) :].tolist()),
+            "unknown": unknown,
+        }
 
     def _places(self, ids: Sequence[Id]) -> Indices:
         return self._items.history_places(ids) if ids else NO_ITEMS

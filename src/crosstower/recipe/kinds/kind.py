@@ -14,11 +14,13 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from crosstower.errors import DataError
 from crosstower.recipe.event_count import EventCount
-from crosstower.recipe.event_list import EventList
+from crosstower.recipe.event_list import EventList, TimedList
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.learner import Learner
+from crosstower.recipe.own_columns import ages_name
 from crosstower.values.codes import Table
 from crosstower.values.columns import Cells, none_bad
+from crosstower.values.lists import age_cells
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,14 @@ class Kind(FrozenModel):
 
     def event_list(self, name: str, columns: Mapping[str, Kind]) -> EventList | None:
         """Return the earlier events that fill a column of this name; None if the data has it."""
+        return None
+
+    def timed_list(self, name: str) -> TimedList | None:
+        """Return the lists of a history and its times, if the data has both; None otherwise."""
+        return None
+
+    def ages_column(self, name: str) -> str | None:
+        """Return the data column of the ages of a history's events; None if they are not read."""
         return None
 
     def check(self, name: str, columns: Mapping[str, Kind]) -> None:
@@ -296,6 +306,9 @@ def readings_of(columns: Mapping[str, Kind]) -> list[Reading]:
         if type(column).clean is not Column.clean:
             read = partial(column.read, name=name, read=read)
         readings.append(Reading(name, column.source or name, read))
+        ages = column.ages_column(name)
+        if ages is not None:
+            readings.append(Reading(ages_name(name), ages, age_cells))
     return readings
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from crosstower.errors import did_you_mean
-from crosstower.recipe.event_list import EventList
+from crosstower.recipe.event_list import EventList, TimedList
 from crosstower.recipe.kinds.coded import Coded
 from crosstower.recipe.kinds.counter import Names
-from crosstower.recipe.kinds.kind import Kind
-from crosstower.recipe.kinds.lists import ListColumn
+from crosstower.recipe.kinds.kind import Kind, ListField
+from crosstower.recipe.kinds.lists import ListColumn, ListState
 from crosstower.recipe.kinds.registry import register_column
+from crosstower.recipe.own_columns import ages_name
 
 _COMPARING = ("target", "bst")
 """Poolings that always compare a history with the row's own item; hstu does if it has a target."""
+
+_WITHOUT_TIMES = (
+    *("mean", "sum", "max", "attention", "gru"),
+    *("transformer", "bsarec", "target", "bst"),
+)
+"""Built-in poolings that cannot read times; one of your own declares an option `times`."""
 
 _OPTIONS = ("blocks", "heads", "alpha", "cutoff")
 
@@ -36,6 +44,8 @@ class Sequence(ListColumn):
     With `event` the history is not read from the data: it lists the events of that type, from the
     logs of `data.events`, which have the values of the row in the columns `by` and happened before
     the row's time. Its ids are those of the column that owns its table.
+
+    With `times`, `hstu` also reads when each event happened, relative to the row that predicts.
 
     >>> Sequence(pooling="bsarec", heads=4).pooling_options()
     {'heads': 4}
@@ -74,6 +84,11 @@ class Sequence(ListColumn):
         description="With pooling target, bst or hstu: categorical column that the history is"
         " compared with (default of target and bst: the one of the same table).",
     )
+    times: bool | Annotated[str, Field(min_length=1)] = Field(
+        default=False,
+        description="hstu: read the times of the events. True where the recipe fills the history"
+        " from rows with a time; else a list column of the data with one time per value.",
+    )
     event: Names | None = Field(
         default=None,
         description="Type of the earlier events that fill the history, or several types, from the"
@@ -104,6 +119,19 @@ class Sequence(ListColumn):
             )
         return self
 
+    @model_validator(mode="after")
+    def _times_are_read(self) -> Self:
+        if self.times and self.pooling in _WITHOUT_TIMES:
+            raise ValueError(
+                f"times: not read by pooling {self.pooling}; set pooling to hstu, or remove times"
+            )
+        if self.event is not None and self.times not in (True, False):
+            raise ValueError(
+                f"times: the events of '{self.event[0]}' have their own times; set times: true"
+                f" instead of '{self.times}'"
+            )
+        return self
+
     @property
     def _compares(self) -> bool:
         return self.pooling in _COMPARING or self.target is not None
@@ -131,7 +159,9 @@ class Sequence(ListColumn):
                 " column as its table, as in table: item_id"
             )
         (value,) = owner.sources(str(self.table))
-        return EventList(self.source or name, self.event, self.by, value, self.max_len)
+        return EventList(
+            self.source or name, self.event, self.by, value, self.max_len, self.ages_column(name)
+        )
 
     def resolved(self, columns: Mapping[str, Kind]) -> Kind:
         """Return the column with the width of its table's owner, and with its target."""
@@ -172,6 +202,27 @@ class Sequence(ListColumn):
                 f" {', '.join(found)} have the table '{table}'; name one, as in target: {found[0]}"
             )
         return self.target or found[0]
+
+    def sources(self, name: str) -> tuple[str, ...]:
+        """Return the data column of the history, and that of its ages if times are read."""
+        ages = self.ages_column(name)
+        return (*super().sources(name), *([] if ages is None else [ages]))
+
+    def ages_column(self, name: str) -> str | None:
+        """Return the data column of the ages of the events; None if times are not read."""
+        return ages_name(self.source or name) if self.times else None
+
+    def timed_list(self, name: str) -> TimedList | None:
+        """Return the lists of the history and its times, if the data has both."""
+        if not isinstance(self.times, str):
+            return None
+        column = self.source or name
+        return TimedList(column, self.times, ages_name(column), self.separator)
+
+    def inputs(self, name: str, state: ListState) -> ListField:
+        """Return a field with a list of codes per row, and their ages if times are read."""
+        found = super().inputs(name, state)
+        return replace(found, ages=ages_name(name)) if self.times else found
 
     def pooling_options(self) -> dict[str, float]:
         """Return the options of the pooling that are given."""

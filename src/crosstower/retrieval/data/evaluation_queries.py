@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -25,7 +25,8 @@ class EvaluationQueries:
     query, with its query columns; `users` `[Q]` are positions in the table of users, -1 without
     users. `relevant` are the distinct (query, item) pairs to find,
     `seen` those to exclude, both ascending; `earlier` are the histories available to the query.
-    `counts` is the number of relevant items in the user's history; None without users.
+    `counts` is the number of relevant items in the user's history; None without users. `times`
+    `[Q]` are those of the rows, in seconds since 1970; None if the rows have no time.
     """
 
     ids: pl.Series
@@ -35,6 +36,7 @@ class EvaluationQueries:
     seen: Pairs
     earlier: Histories
     counts: RelevantCounts | None = None
+    times: Indices | None = None
 
     def __len__(self) -> int:
         """Return Q."""
@@ -62,7 +64,10 @@ def evaluation_queries(
     """
     before = np.flatnonzero(positives.split < split) if by_user else np.empty(0, np.int64)
     earlier = Histories.of(
-        positives.user[before], positives.item[before], users=len(positives.users)
+        positives.user[before],
+        positives.item[before],
+        users=len(positives.users),
+        times=None if positives.times is None else positives.times[before],
     )
     rows = np.flatnonzero(positives.split == split)
     if at_most is not None:
@@ -88,7 +93,7 @@ def queries_from_rows(
 ) -> EvaluationQueries:
     """Return the queries of some rows, whose users have the histories `earlier`."""
     user, first, query = np.unique(positives.user[rows], return_index=True, return_inverse=True)
-    return _queries(
+    found = _queries(
         ids=positives.users.gather(user),
         rows=rows[first],
         users=user if by_user else np.full(len(user), -1),
@@ -97,6 +102,9 @@ def queries_from_rows(
         items=len(positives.items),
         seen=seen,
     )
+    if positives.times is None:
+        return found
+    return replace(found, times=positives.times[found.rows])
 
 
 def _queries(

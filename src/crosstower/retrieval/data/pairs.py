@@ -14,7 +14,9 @@ from crosstower.data.batch import Batch
 from crosstower.data.parts import filled_part_of
 from crosstower.data.prefetch import prefetch
 from crosstower.data.ragged import Lists
-from crosstower.retrieval.data.retrieval_data import QueryEncoder, RetrievalData
+from crosstower.retrieval.data.histories import EventTimes
+from crosstower.retrieval.data.query_encoder import QueryEncoder
+from crosstower.retrieval.data.retrieval_data import RetrievalData
 
 PREFETCH = 2
 
@@ -90,6 +92,8 @@ class PairBatches:
         counts = torch.from_numpy(data.train.lengths())
         self._user = torch.repeat_interleave(torch.arange(len(counts)), counts)
         self._starts = torch.from_numpy(data.train.starts)[self._user]
+        times = data.train.times
+        self._times = None if times is None else torch.from_numpy(times)
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -114,4 +118,8 @@ class PairBatches:
 
     def _histories(self, rows: Tensor) -> dict[str, Lists]:
         """Return the histories of some training rows, by the name of their column."""
-        return self._encoder.lists(self._items, self._starts[rows], rows)
+        return self._encoder.lists(self._items, self._starts[rows], rows, self._times_of(rows))
+
+    def _times_of(self, rows: Tensor) -> EventTimes | None:
+        """Return the times of all events and of some training rows; None if they are not read."""
+        return None if self._times is None else EventTimes(self._times, self._times[rows])

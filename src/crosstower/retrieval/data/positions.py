@@ -60,7 +60,8 @@ class PositionBatches(PairBatches):
         return shift + torch.arange(len(shift))
 
     def _histories(self, rows: Tensor) -> dict[str, Lists]:
-        return self._encoder.prefixes(self._items, self._windows[rows], rows)
+        times = self._times_of(rows)
+        return self._encoder.prefixes(self._items, self._windows[rows], rows, times)
 
 
 def window_starts(positions: Tensor, length: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from crosstower.data.split import Splitter, splitter_of
 from crosstower.data.times.clock import Clock
 from crosstower.data.times.clocks import clocks_of
 from crosstower.errors import DataError
+from crosstower.recipe.history_times import timed_history
 from crosstower.recipe.own_columns import ROW, SPLIT, raw_name, time_name
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.retrieval import Retrieval
@@ -41,7 +43,8 @@ class PositiveRows:
 
     `user` and `item` `[R]` are positions in `users` and `items`, `split` `[R]` positions in
     `SPLITS`. `clocks` read the time columns of split and order; `joins` counts matched rows.
-    `until` is the time of the last row, None if there are no users or no times.
+    `until` is the time of the last row, None if there are no users or no times. `times` `[R]` are
+    in seconds since 1970; None like `until`.
     """
 
     frame: pl.DataFrame
@@ -54,6 +57,7 @@ class PositiveRows:
     clocks: tuple[Clock, ...] = ()
     joins: tuple[JoinMatch, ...] = ()
     until: datetime | None = None
+    times: Indices | None = None
 
     def take(self, rows: Indices) -> pl.DataFrame:
         """Return the frame's rows at some positions."""
@@ -109,6 +113,7 @@ def read_positives(
         tuple(cleaner.clocks),
         joins,
         _until(frame, order),
+        times_of(recipe, frame, order),
     )
 
 
@@ -128,6 +133,33 @@ def _until(frame: pl.DataFrame, order: tuple[Clock, ...]) -> datetime | None:
         last: Any = frame[time_name(clock.column)].max()
         if clock.unit != ORDER and last is not None:
             return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=last // 1_000)
+    return None
+
+
+def times_of(recipe: Recipe, frame: pl.DataFrame, clocks: Sequence[Clock] = ()) -> Indices | None:
+    """Return the times of rows in seconds since 1970; None without users or times.
+
+    Args:
+        recipe: with a retrieval section.
+        frame: cleaned rows with their time.
+        clocks: that have read it.
+
+    Raises:
+        DataError: it only orders the rows, but the history reads times.
+
+    """
+    section = retrieval_section_of(recipe)
+    column = section.time or order_of(recipe.data.split)
+    if column is None or section.user is None:
+        return None
+    if not any(clock.unit == ORDER for clock in clocks if clock.column == column):
+        return frame[time_name(column)].to_numpy() // 1_000_000_000
+    if timed_history(recipe.schema_, section.history.column):
+        raise DataError(
+            f"column '{column}': holds numbers that only order its rows, but"
+            f" schema.columns.{section.history.column}.times needs times; set data.times.{column}"
+            " to their unit (s, ms, us, ns) or their pattern, or remove times"
+        )
     return None
 
 

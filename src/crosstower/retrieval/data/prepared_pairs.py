@@ -13,7 +13,7 @@ from crosstower.data.shards import ShardWriter
 from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.items import ItemTable
-from crosstower.retrieval.data.positive_rows import PositiveRows
+from crosstower.retrieval.data.positive_rows import PositiveRows, times_of
 from crosstower.retrieval.data.retrieval_data import RetrievalData, assembled
 
 _QUERIES, _ITEMS = "queries", "items"
@@ -70,6 +70,7 @@ def load_pairs(recipe: Recipe, stored: PreparedFolder) -> RetrievalData:
         pl.read_parquet(folder / _USERS).to_series(),
         ItemTable(ids, attributes, cleaned),
         Counter(),
+        times=None if stored.facts.until is None else times_of(recipe, frame),
     )
     batches = _all(stored, _QUERIES), _all(stored, _ITEMS)
     return assembled(recipe, rows, stored.encoder, batches, stored.facts)

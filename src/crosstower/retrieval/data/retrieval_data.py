@@ -7,97 +7,31 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.partial import PartialEncoder
-from crosstower.data.layout import UNSEEN
-from crosstower.data.prefixes import Prefixes
 from crosstower.data.progress import OnProgress, no_progress
-from crosstower.data.ragged import Lists, Ragged
 from crosstower.data.sources.source import Source
 from crosstower.data.split import HISTORY_ROWS, SPLITS, split_words, splits_of
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import DataError
+from crosstower.recipe.history_times import timed_history
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Bag, Sequence
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries, evaluation_queries
-from crosstower.retrieval.data.histories import Histories, sets, tails
+from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
+from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import (
     TowerColumns,
     retrieval_section_of,
     tower_columns_of,
 )
 from crosstower.values.arrays import Indices
-
-
-class QueryEncoder:
-    """Encodes query columns and histories as batches for the query tower.
-
-    The position behind the last item stands for an item that is not in the catalogue.
-
-    Args:
-        encoder: of all columns.
-        sides: names the query's columns.
-        ids: of all items, by position.
-
-    """
-
-    def __init__(self, encoder: Encoder, sides: TowerColumns, ids: pl.Series) -> None:
-        self.side, self.history = PartialEncoder(encoder, sides.query), sides.history
-        self.length, self.codes = 0, torch.empty(0, dtype=torch.int32)
-        self.unordered = isinstance(encoder.schema.columns.get(sides.history or ""), Bag)
-        if sides.history is not None:
-            field = next(f for f in encoder.layout.lists if f.name == sides.history)
-            self.length = field.length
-            codes = encoder.tables[field.table].encode(ids)
-            self.codes = torch.from_numpy(np.append(codes, np.int32(UNSEEN)))
-
-    def batch(self, compact: Batch, items: Tensor, starts: Tensor, ends: Tensor) -> Batch:
-        """Return `[B]` queries: compact columns, and `items[starts:ends]` as their histories."""
-        return self.with_histories(compact, self.lists(items, starts, ends))
-
-    def with_histories(self, compact: Batch, histories: dict[str, Lists]) -> Batch:
-        """Return `[B]` queries: compact columns, and histories by the name of their column."""
-        return self.side.widen(compact, histories)
-
-    @property
-    def reads_columns(self) -> bool:
-        """Whether queries have columns besides the history."""
-        return bool(self.side.columns)
-
-    def lists(self, items: Tensor, starts: Tensor, ends: Tensor) -> dict[str, Lists]:
-        """Return the histories of B queries; empty if the recipe has none."""
-        if self.history is None:
-            return {}
-        form = sets if self.unordered else tails
-        return {self.history: form(self.codes[items], starts, ends, length=self.length)}
-
-    def prefixes(self, items: Tensor, starts: Tensor, ends: Tensor) -> dict[str, Lists]:
-        """Return the same histories, of which consecutive ones with one start share their items.
-
-        Args:
-            items: of all users.
-            starts: `[B]`, first item of each history, equal for those that share their items.
-            ends: `[B]`, place behind the last item, ascending where the start is the same.
-
-        """
-        if self.history is None:
-            return {}
-        first, group, sizes = torch.unique_consecutive(
-            starts, return_inverse=True, return_counts=True
-        )
-        counts = ends[sizes.cumsum(0) - 1] - first
-        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        places = torch.arange(int(offsets[-1])) + (first - offsets[:-1]).repeat_interleave(counts)
-        whole = Ragged(self.codes[items[places]], offsets, self.length)
-        return {self.history: Prefixes.of(whole, group=group, sizes=ends - starts)}
 
 
 @dataclass(frozen=True)
@@ -132,12 +66,9 @@ class RetrievalData:
     def with_valid(self) -> RetrievalData:
         """Return the same data with the pairs of train and valid rows as training pairs."""
         known = np.flatnonzero(self.rows.split < SPLITS.index("test"))
-        histories = Histories.of(
-            self.rows.user[known], self.rows.item[known], users=len(self.rows.users)
-        )
         return replace(
             self,
-            train=histories,
+            train=_histories(self.rows, known),
             queries=self.encoded.take(known),
             learned=_learned(self.rows, known),
         )
@@ -214,7 +145,7 @@ def assembled(
         sides=tower_columns_of(recipe),
         items=rows.items,
         item_batch=batches[1],
-        train=Histories.of(rows.user[train], rows.item[train], users=len(rows.users)),
+        train=_histories(rows, train),
         queries=batches[0].take(train),
         learned=_learned(rows, train),
         evaluation=evaluation,
@@ -228,6 +159,12 @@ def assembled(
 def _known(rows: PositiveRows) -> Indices:
     """Return the places of the training rows, and of those that only extend histories."""
     return np.flatnonzero((rows.split == 0) | (rows.split == HISTORY_ROWS))
+
+
+def _histories(rows: PositiveRows, known: Indices) -> Histories:
+    """Return the histories of users in some rows."""
+    times = None if rows.times is None else rows.times[known]
+    return Histories.of(rows.user[known], rows.item[known], users=len(rows.users), times=times)
 
 
 def _learned(rows: PositiveRows, known: Indices) -> Indices:
@@ -289,7 +226,11 @@ def _facts(
     for batch in batches:
         for tensor in batch.tensors():
             digest.update(tensor.numpy().tobytes())
-    for array in (rows.user, rows.item, rows.split):
+    read = [rows.user, rows.item, rows.split]
+    timed = timed_history(recipe.schema_, retrieval_section_of(recipe).history.column)
+    if timed and rows.times is not None:
+        read.append(rows.times)
+    for array in read:
         digest.update(array.tobytes())
     return DatasetStats(
         source=source.name,

@@ -24,7 +24,7 @@ from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
 from crosstower.recipe.arguments import count_of, described, place_argument
 from crosstower.recipe.rules import Rules
-from crosstower.retrieval.files import FOLDER, OLD_QUERIES, QUERIES, SEEN_ITEMS, USER
+from crosstower.retrieval.files import FOLDER, OLD_QUERIES, QUERIES, USER, without_histories
 from crosstower.retrieval.index.calibration import RECALL
 from crosstower.retrieval.index.open import save_index
 from crosstower.retrieval.indexing import choose_index
@@ -321,7 +321,7 @@ def _users(retriever: Retriever, name: str | None) -> pl.DataFrame:
     """Return the query columns of the known users, the id under its name."""
     if name is None:
         return pl.DataFrame()
-    users = retriever.users.drop(SEEN_ITEMS)
+    users = without_histories(retriever.users)
     return users.drop(USER) if name in users.columns else users.rename({USER: name})
 
 

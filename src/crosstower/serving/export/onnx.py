@@ -23,6 +23,7 @@ from crosstower.data.ragged import padded
 from crosstower.data.request import Request
 from crosstower.errors import QueryError, RunError
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.own_columns import aged_column
 from crosstower.recipe.tasks import HeadKind
 
 FILE = "model.onnx"
@@ -34,11 +35,12 @@ class Input(FrozenModel):
     """One input tensor.
 
     `fields` are the columns of `codes` and `numbers` in their order, or the one column of a list;
-    `sizes` are the numbers of codes per coded column: codes are in [0, size).
+    `sizes` are the numbers of codes per coded column: codes are in [0, size). A list with times has
+    a second input, `ages.COLUMN`: the seconds from its events to the row, with 0 as padding.
     """
 
     name: str
-    dtype: Literal["int32", "float32"]
+    dtype: Literal["int32", "int64", "float32"]
     shape: tuple[int | str, ...]
     fields: tuple[str, ...]
     sizes: tuple[int, ...] = ()
@@ -99,16 +101,14 @@ def signature_of(layout: Layout, shared: Iterable[str] = ()) -> Signature:
         shape=(CANDIDATES, len(layout.numbers)),
         fields=layout.numbers,
     )
-    lists = [
-        Input(
-            name=list_input(field.name),
-            dtype="int32",
-            shape=(1 if field.name in own else CANDIDATES, field.length),
-            fields=(field.name,),
-            sizes=(field.size,),
-        )
-        for field in layout.lists
-    ]
+    lists = list[Input]()
+    for field in layout.lists:
+        shape = (1 if field.name in own else CANDIDATES, field.length)
+        named = {"shape": shape, "fields": (field.name,)}
+        name = list_input(field.name)
+        lists.append(Input(name=name, dtype="int32", sizes=(field.size,), **named))
+        if field.ages is not None:
+            lists.append(Input(name=list_input(field.ages), dtype="int64", **named))
     outputs = [Output(name=f"logits.{h.name}", task=h.name, kind=h.kind) for h in layout.heads]
     return Signature(
         inputs=(codes, numbers, *lists), outputs=tuple(outputs), shared=tuple(sorted(own))
@@ -116,8 +116,9 @@ def signature_of(layout: Layout, shared: Iterable[str] = ()) -> Signature:
 
 
 def list_input(column: str) -> str:
-    """Return the name of the input of a list column."""
-    return f"lists.{column}"
+    """Return the name of the input of a list column, or of its ages."""
+    owner = aged_column(column)
+    return f"lists.{column}" if owner == column else f"ages.{owner}"
 
 
 def model_inputs(batch: Batch, shared: Iterable[str] = ()) -> dict[str, NDArray[np.generic]]:
@@ -129,7 +130,7 @@ def model_inputs(batch: Batch, shared: Iterable[str] = ()) -> dict[str, NDArray[
 
     Returns:
         `codes` `[B, F]` int32, `numbers` `[B, N]` float32, `lists.COLUMN` `[B, L]` int32, or
-        `[1, L]` for a column of `shared`.
+        `[1, L]` for a column of `shared`; and `ages.COLUMN` int64 alike for lists with times.
 
     Raises:
         QueryError: the rows may differ in columns of `shared`.
@@ -139,7 +140,7 @@ def model_inputs(batch: Batch, shared: Iterable[str] = ()) -> dict[str, NDArray[
     _check_shared(batch, own)
     tensors = {CODES: batch.codes, NUMBERS: batch.numbers}
     for column, codes in batch.lists.items():
-        rows = 1 if column in own else len(batch)
+        rows = 1 if aged_column(column) in own else len(batch)
         tensors[list_input(column)] = padded(codes).expand(rows, -1)
     return {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}
 

@@ -48,7 +48,7 @@ class TensorRanker(nn.Module):
     def __init__(self, model: nn.Module, layout: Layout, shared: frozenset[str]) -> None:
         super().__init__()
         self.model, self._shared = model, shared
-        self._lists = [field.name for field in layout.lists]
+        self._lists = layout.list_names()
 
     def forward(
         self, codes: Tensor, numbers: Tensor, lists: tuple[Tensor, ...]

@@ -29,10 +29,19 @@ def sample(layout: Layout, rows: int, *, shared: Iterable[str] = (), seed: int =
     numbers = torch.randn(rows, len(layout.numbers), generator=random)
     _share(codes, [field.name in own for field in layout.codes])
     _share(numbers, [column in own for column in layout.columns_of_numbers()])
-    lists: dict[str, Lists] = {
-        f.name: _lists(f, 1 if f.name in own else rows, random) for f in layout.lists
-    }
+    lists: dict[str, Lists] = {}
+    for field in layout.lists:
+        listed = _lists(field, 1 if field.name in own else rows, random)
+        lists[field.name] = listed
+        if field.ages is not None:
+            lists[field.ages] = _ages(listed, random)
     return Request(codes, numbers, lists, torch.empty(rows, 0), own)
+
+
+def _ages(listed: Tensor, random: Generator) -> Tensor:
+    """Return ages from a second to decades, the oldest first."""
+    ages = (torch.rand(listed.shape, generator=random) * 20).exp().long()
+    return ages.sort(descending=True).values.masked_fill(listed == PADDING, 0)
 
 
 def _share(table: Tensor, shared: list[bool]) -> None:

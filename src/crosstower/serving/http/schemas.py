@@ -19,7 +19,8 @@ from crosstower.funnel.online.request import FunnelRequest
 from crosstower.recipe.blend import Transform
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.rules import RequestRules
-from crosstower.serving.state.events import Event, Properties
+from crosstower.retrieval.history_ages import ages_of, now_in_seconds
+from crosstower.serving.state.events import Event, Properties, Time
 from crosstower.serving.state.events import Id as PlainId
 from crosstower.serving.state.json_text import plain_json, whole_json
 
@@ -64,6 +65,12 @@ class _ListRequest(FrozenModel):
         max_length=MOST_ITEMS,
         description="Ids of items, oldest first, in place of the user's history.",
     )
+    history_times: tuple[Time, ...] | None = Field(
+        default=None,
+        max_length=MOST_ITEMS,
+        description="Times of the items of history, which models with times read: one per item,"
+        " oldest first (default: all as of now).",
+    )
     blend: BlendOverride | None = None
     stages: bool = Field(default=False, description="Also return all candidates by stage.")
     rules: RequestRules | None = Field(default=None, description="Rules for this request.")
@@ -76,6 +83,7 @@ class _ListRequest(FrozenModel):
             user=self.user,
             query=self.query,
             history=self.history,
+            history_ages=ages_of(self.history_times, self.history, now_in_seconds()),
             blend=self.blend.override() if self.blend is not None else None,
             rules=self.rules,
             explain=self.explain,

@@ -75,14 +75,16 @@ def logs_end(stage: Stage, base: pl.DataFrame, until: datetime) -> datetime | No
 
 
 def with_counts(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
-    """Return rows with the counts and histories that a recipe reads, at the times of the rows.
+    """Return rows with counts, histories and ages that a recipe reads, at the times of the rows.
 
     Raises:
         DataError: a log of the recipe cannot be read.
 
     """
     schema = recipe.schema_
-    lists = [one.column for one in schema.event_lists() if one.column not in rows.columns]
+    named = [name for one in schema.event_lists() for name in (one.column, one.ages)]
+    named += [one.ages for one in schema.timed_lists()]
+    lists = [name for name in named if name is not None and name not in rows.columns]
     added = [*(count.column for count in schema.counts()), *lists]
     if not added:
         return rows

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from crosstower.retrieval.files import SEEN_ITEMS, USER
+from crosstower.retrieval.files import USER, without_histories
 from crosstower.serving.state import user_table
 from crosstower.serving.state.state import State
 from crosstower.values.columns import text_of
@@ -120,7 +120,7 @@ def user_columns(state: State, needed: Sequence[str]) -> pl.DataFrame:
 
 def last_columns(users: pl.DataFrame) -> pl.DataFrame:
     """Return the query columns of the users' last training rows, with the id in `USER`."""
-    return users.drop(SEEN_ITEMS)
+    return without_histories(users)
 
 
 def histories(
@@ -132,12 +132,12 @@ def histories(
         rows: `[R]` with user and time.
         log: positives, with user, item and time; one without a time comes first.
         user: column of the user's id in both.
-        item: column of the item's id.
+        item: column of the item's id, or of another value to list, such as the time.
         time: column of the time.
         length: largest number of items, the newest ones.
 
     Returns:
-        `[R]` lists of ids.
+        `[R]` lists of the column `item`.
 
     """
     users = pl.concat([text_of(log[user]), text_of(rows[user])]).rank("dense").fill_null(0)

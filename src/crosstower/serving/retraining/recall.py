@@ -29,7 +29,7 @@ from crosstower.retrieval.data.positive_rows import (
     PositiveRows,
     read_positives,
 )
-from crosstower.retrieval.data.retrieval_data import QueryEncoder
+from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.retrieval.inference import query_vectors
@@ -133,7 +133,9 @@ class _Side:
         sides, encoder = tower_columns_of(retriever.run.recipe), retriever.run.encoder
         compact = PartialEncoder(encoder, sides.query).encode(positives.take(queries.rows))
         codes = QueryEncoder(encoder, sides, shared)
-        found = query_vectors(retriever.model, codes, compact, queries.users, queries.earlier)
+        found = query_vectors(
+            retriever.model, codes, compact, queries.users, queries.earlier, times=queries.times
+        )
         vectors = retriever.vectors[retriever.catalogue.places_of(shared)]
         encoded = Vectors.encode(vectors, "float32")
         shown = top_places(found, encoded, k, excluded=queries.seen)[0]

@@ -73,10 +73,11 @@ def ranking_recipe(
         RecipeError: a key of `training` is wrong.
 
     """
+    counts = bool(events) or bool(recipe.schema_.timed_lists())
     return _checked(
         recipe.model_copy(
             update={
-                "data": _data(recipe, rows, events, time if events else None),
+                "data": _data(recipe, rows, events, time if counts else None),
                 "evaluation": recipe.evaluation.model_copy(update={"baselines": ()}),
                 "training": _training(recipe, "ranking", training, seed),
                 "blend": blend,

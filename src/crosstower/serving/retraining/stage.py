@@ -10,9 +10,10 @@ from pathlib import Path
 import polars as pl
 import torch
 
+from crosstower.data.counters.list_ages import list_clock, list_moments
 from crosstower.data.filters.filter import filter_columns, parse_filter
 from crosstower.data.reading import training_source
-from crosstower.data.sources.source import open_source, require_columns
+from crosstower.data.sources.source import Source, open_source, require_columns
 from crosstower.data.times.clocks import clocks_of
 from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.funnel.retrieved_columns import RETRIEVED
@@ -22,7 +23,7 @@ from crosstower.recipe.event_list import EventList
 from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.recipe.split import GivenSplit, RandomSplit, order_of
-from crosstower.recipe.times import ORDER
+from crosstower.recipe.times import ORDER, USUAL
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.serving.bundle.bundle import RANKING, RETRIEVAL, Bundle
 from crosstower.serving.retraining.plan import Labels, Runs
@@ -63,7 +64,7 @@ class Stage:
         if recipe.retrieval is None:
             schema = recipe.schema_
             names = [*schema.sources(), *schema.label_sources(), *evaluation_columns(recipe)]
-            names += recipe.amounts
+            names += [*recipe.amounts, *(one.times for one in schema.timed_lists())]
         else:
             section = recipe.retrieval
             query = recipe.schema_.part(list(tower_columns_of(recipe).query)).sources()
@@ -118,6 +119,7 @@ class Stage:
         kept = [*self.needed, *(name for name in extra if name in known)]
         columns = list(dict.fromkeys(kept if column is None else [*kept, column]))
         frame = pl.concat([c.frame for c in source.chunks(columns)], how="vertical_relaxed")
+        frame = self._with_list_times(frame, source)
         kept = list(dict.fromkeys([*kept, self.time]))
         if column is None:
             time = pl.lit(None, pl.Datetime("us", "UTC"))
@@ -130,6 +132,13 @@ class Stage:
             )
         times = clock.read(frame[column]).cast(pl.Datetime("ns", "UTC"))
         return frame.with_columns(times.dt.cast_time_unit("us").alias(self.time)).select(kept)
+
+    def _with_list_times(self, frame: pl.DataFrame, source: Source) -> pl.DataFrame:
+        """Return rows whose lists of times hold datetimes, as those of new rows do."""
+        for one in self.recipe.schema_.timed_lists():
+            clock = list_clock(source, one, self.recipe.data.times.get(one.times, USUAL))
+            frame = frame.with_columns(list_moments(one, frame, clock))
+        return frame
 
     def positives(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows that a retrieval recipe learns from: its `where`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import polars as pl
@@ -267,10 +267,11 @@ class Work:
         column, length = filled_history(recipe, stage.recipe.schema_, stage.needed)
         if column is None:
             return impressions
-        lists = histories(
-            impressions, log, user=self.user, item=self.item, time=self.time, length=length
-        )
-        return impressions.with_columns(lists.alias(column))
+        listed = partial(histories, impressions, log, user=self.user, time=self.time, length=length)
+        lists = [listed(item=self.item).alias(column)]
+        timed = [one for one in stage.recipe.schema_.timed_lists() if one.column == column]
+        lists += [listed(item=self.time).alias(one.times) for one in timed]
+        return impressions.with_columns(lists)
 
     def _bundle(self, runs: Sequence[Run], attempt: Attempt) -> None:
         """Make the bundle, with the rules and the exploration of the live one."""

@@ -174,4 +174,7 @@ class Histories:
         items = tuple(event.item_id for event in found)
         read = {} if attributes is None else self._readable(attributes)
         size = 1 + len(items) + len(json_text(read)) // _CHARACTERS
-        return _Cached(LiveUser(read, items), size, _NEVER if next_time is None else next_time)
+        times = tuple(event.time // 1_000_000 for event in found)
+        return _Cached(
+            LiveUser(read, items, times), size, _NEVER if next_time is None else next_time
+        )
