@@ -26,6 +26,7 @@ from crosstower.recipe.own_columns import (
     GROUP,
     MARK,
     ROW,
+    aged_column,
     amount_name,
     label_name,
     raw_name,
@@ -159,7 +160,7 @@ class Cleaner:
             row = int(bad.arg_max() or 0)
             cell = _shown(chunk.frame[source][row])
             raise DataError(
-                f"column '{source.removeprefix(MARK)}': expected {cells.expected}, got {cell}"
+                f"column '{_shown_column(source)}': expected {cells.expected}, got {cell}"
                 f" in row {chunk.first_row + row} of {chunk.origin};"
                 f" {cells.advice}, or set data.on_bad_rows: skip"
             )
@@ -169,7 +170,7 @@ class Cleaner:
 
     def _note(self, cells: Cells, chunk: Chunk, source: str) -> None:
         """Count the bad cells of a column, and keep the first."""
-        column, count = source.removeprefix(MARK), int(cells.bad.sum())
+        column, count = _shown_column(source), int(cells.bad.sum())
         self.skipped[column] += count
         known = self.bad_cells.setdefault(column, BadCells(cells.expected, cells.advice))
         known.count += count
@@ -302,6 +303,11 @@ def _time_cells(raw: pl.Series, clock: Clock) -> Cells:
     """Return times, which must be there."""
     times = clock.read(raw)
     return Cells(times, times.is_null(), "a time", "fill it in")
+
+
+def _shown_column(source: str) -> str:
+    """Return the name of a data column for messages; ages are those of a history."""
+    return aged_column(source).removeprefix(MARK)
 
 
 def _shown(cell: object) -> str:

@@ -287,8 +287,12 @@ def test_the_ages_of_lists_in_the_rows_are_made_of_their_times() -> None:
     source = counted_source_of(
         recipe_of((), {"item_id": "categorical", "had": HAD | {"times": "whens"}}), late
     )
-    with pytest.raises(DataError, match=r"column 'ages:had': expected the ages .* none after the"):
+    with pytest.raises(DataError, match=r"column 'had': expected the ages .* none after the"):
         cleaned.clean(next(iter(source.chunks(cleaned.sources()))))
+    skipping = cleaned.fresh_copy(on_bad_rows="skip")
+    chunk = next(iter(source.chunks(skipping.sources())))
+    assert skipping.clean(chunk).height == 0
+    assert skipping.skipped == {"had": 50}
 
 
 def test_a_history_in_the_rows_has_no_times_of_a_log() -> None:
