@@ -98,7 +98,7 @@ SHOPS = {
         searches=(
             "by the sea with a garden",
             "in the woods with a sauna",
-            "with a view of the mountains and a fireplace",
+            "in the mountains with a fireplace",
             "in town with a terrace",
         ),
         visit=5,
