@@ -26,11 +26,15 @@ def runs(runs: Runs) -> tuple[Path, Path]:
 
 def test_the_evaluation_is_printed_and_written(blended: Runs, capsys: Capture) -> None:
     out = command(capsys, *runs(blended), "--candidates", 40, "-k", 5)
-    assert max(map(len, out.splitlines()[:-1])) <= 100  # the last one is a path
+    assert max(map(len, out.splitlines()[:-2])) <= 100  # the last two are paths
     for words in ("Recall@5", "perfect order of the retrieved", "all items blended", "diversity"):
         assert words in out
     assert "Retrieval finds" in out
-    assert out.strip().endswith("funnel.json")
+    *_, file, following = out.strip().splitlines()
+    assert file.endswith("funnel.json")
+    assert following == (
+        f"next: crosstower bundle {blended.retrieval.folder} {blended.ranking.folder} -o bundle"
+    )
     written = json.loads((blended.ranking.folder / "funnel.json").read_text())
     printed = json.loads(command(capsys, *runs(blended), "--candidates", 40, "-k", 5, "--json"))
     assert written == printed

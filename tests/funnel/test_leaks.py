@@ -33,7 +33,8 @@ def test_one_split_by_time_is_not_quite_one(rentals: Runs) -> None:
     assert early > 0
     leak, seen, drawn, *_ = evaluate_funnel(funnel, limit=600).notes
     assert leak.startswith(
-        f"0 of {len(tested)} rows that test the retriever trained the ranker and {early} validated"
+        f"{early} of {len(tested)} rows that test the retriever validated the ranker: ranked lists"
+        " may look a little better"
     )
     assert seen.startswith("0 of 260 relevant items")
     assert drawn.startswith("a sample of 30 of")
@@ -110,10 +111,10 @@ def test_rows_that_only_validated_the_ranker_are_a_leak_too(tmp_path: Any) -> No
     validated = likes.filter(pl.col("time") < 1_900).height
     (note,) = leak_notes(retrieval, late, source, tested)
     assert note.startswith(
-        f"0 of {likes.height} rows that test the retriever trained the ranker and {validated}"
-        " validated it (splits: "
+        f"{validated} of {likes.height} rows that test the retriever validated the ranker (splits: "
     )
-    assert "no row" not in note
+    assert "trained the ranker" not in note
+    assert "may look a little better than they are" in note
 
 
 def test_other_rows_cannot_be_compared(tmp_path: Any) -> None:

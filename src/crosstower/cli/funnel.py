@@ -60,6 +60,7 @@ def funnel(
 
     The evaluation runs the test queries of RETRIEVAL and writes RANKING/funnel.json.
     """
+    from crosstower.cli.tables import console
     from crosstower.funnel.funnel import Funnel
     from crosstower.recipe.rules import load_rules
 
@@ -76,6 +77,8 @@ def funnel(
         typer.echo(json.dumps(report.plain(), indent=1))
     else:
         print_funnel(report)
+        following = f"next: crosstower bundle {report.retrieval} {report.ranking} -o bundle"
+        console().print(following, highlight=False, soft_wrap=True)
 
 
 def print_funnel(report: FunnelReport) -> None:

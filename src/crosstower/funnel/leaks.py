@@ -56,11 +56,16 @@ def _counted(retrieval: Recipe, ranking: Recipe, of_ranker: NDArray[np.int8]) ->
     differ = retrieval.data.split != ranking.data.split
     splits = f" (splits: {_words(retrieval)}; {_words(ranking)})" if differ else ""
     if trained or validated:
+        rows, effect = f"of {len(of_ranker):,} rows that test the retriever", "look better"
+        if trained:
+            overlap = f"{trained:,} {rows} trained the ranker and {validated:,} validated it"
+        else:
+            overlap = f"{validated:,} {rows} validated the ranker"
+            effect = "may look a little better"
         note = (
-            f"{trained:,} of {len(of_ranker):,} rows that test the retriever trained the ranker"
-            f" and {validated:,} validated it{splits}: ranked lists look better than they are;"
-            " give both recipes one split by group or by a column (one by time ends at other times"
-            " for positives than for all rows)"
+            f"{overlap}{splits}: ranked lists {effect} than they are; give both recipes one split"
+            " by group or by a column (one by time ends at other times for positives than for all"
+            " rows)"
         )
         return [note]
     note = (
