@@ -407,6 +407,8 @@ export interface RankRequest {
   query?: Record<string, JsonValue>;
   /** Ids of items, oldest first, in place of the user's history. */
   history?: (number | string)[] | null;
+  /** Times of the items of history, which models with times read: one per item, oldest first (default: all as of now). */
+  history_times?: string[] | null;
   blend?: BlendOverride | null;
   /** Also return all candidates by stage. */
   stages?: boolean;
@@ -429,6 +431,8 @@ export interface RecommendRequest {
   query?: Record<string, JsonValue>;
   /** Ids of items, oldest first, in place of the user's history. */
   history?: (number | string)[] | null;
+  /** Times of the items of history, which models with times read: one per item, oldest first (default: all as of now). */
+  history_times?: string[] | null;
   blend?: BlendOverride | null;
   /** Also return all candidates by stage. */
   stages?: boolean;

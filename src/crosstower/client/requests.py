@@ -27,6 +27,7 @@ class ListRequest(TypedDict, total=False):
     user: Id | None
     query: Row
     history: Sequence[Id] | None
+    history_times: Sequence[datetime | str] | None
     blend: BlendOverride | None
     stages: bool
     rules: RequestRules | None
@@ -47,6 +48,7 @@ class RecommendRequest(ListRequest, total=False):
         user: id of the user.
         query: columns of the query.
         history: ids of items, oldest first, in place of the user's history.
+        history_times: one per item of history, with time zones, for models that read times.
         blend: a blend for this request.
         stages: also return all candidates by stage.
         rules: rules for this request.
@@ -72,6 +74,7 @@ class RankRequest(ListRequest, total=False):
         user: id of the user.
         query: columns of the query.
         history: ids of items, oldest first, in place of the user's history.
+        history_times: one per item of history, with time zones, for models that read times.
         blend: a blend for this request.
         stages: also return all candidates by stage.
         rules: rules for this request.

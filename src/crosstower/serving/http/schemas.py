@@ -20,7 +20,7 @@ from crosstower.recipe.blend import Transform
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.rules import RequestRules
 from crosstower.retrieval.history_ages import ages_of, now_in_seconds
-from crosstower.serving.state.events import Event, Properties, Time
+from crosstower.serving.state.events import Event, KnownTime, Properties
 from crosstower.serving.state.events import Id as PlainId
 from crosstower.serving.state.json_text import plain_json, whole_json
 
@@ -65,7 +65,7 @@ class _ListRequest(FrozenModel):
         max_length=MOST_ITEMS,
         description="Ids of items, oldest first, in place of the user's history.",
     )
-    history_times: tuple[Time, ...] | None = Field(
+    history_times: tuple[KnownTime, ...] | None = Field(
         default=None,
         max_length=MOST_ITEMS,
         description="Times of the items of history, which models with times read: one per item,"

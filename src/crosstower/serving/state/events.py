@@ -29,10 +29,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def _now_if_none(value: Any) -> Any:
+    return now() if value is None else value
+
+
 def _given_time(value: Any) -> Any:
-    """Read None as now; refuse numbers, whose unit would be a guess."""
-    if value is None:
-        return now()
+    """Refuse numbers, whose unit would be a guess."""
     if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
         return value
     raise ValueError("expected a time with a time zone, such as 2026-01-31T18:30:00Z")
@@ -53,10 +55,10 @@ MOST_CHARACTERS = 512
 """Longest text of an id."""
 
 Id = StrictInt | Annotated[StrictStr, Field(max_length=MOST_CHARACTERS)]
+KnownTime = Annotated[AwareDatetime, AfterValidator(_utc), BeforeValidator(_given_time)]
 Time = Annotated[
-    AwareDatetime,
-    AfterValidator(_utc),
-    BeforeValidator(_given_time),
+    KnownTime,
+    BeforeValidator(_now_if_none),
     WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
 ]
 Properties = Annotated[dict[str, JsonValue], AfterValidator(plain_json)]
