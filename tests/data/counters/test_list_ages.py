@@ -1,5 +1,6 @@
 """Ages of histories that rows have as lists, from lists of times."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ def frame(had: list[Any], whens: list[Any]) -> pl.DataFrame:
     return pl.DataFrame({"had": had, "whens": pl.Series(whens, strict=False)})
 
 
-def ages(rows: pl.DataFrame, at: list[int | None], how: TimeFormat | None = None) -> list[Any]:
+def ages(rows: pl.DataFrame, at: Sequence[int | None], how: TimeFormat | None = None) -> list[Any]:
     clock = list_clock(FrameSource(rows), ONE, how or TimeFormat())
     instants = pl.Series([None if one is None else one * 10**9 for one in at], dtype=pl.Int64)
     return list_ages(ONE, rows, clock, instants).to_list()
@@ -55,6 +56,12 @@ def test_what_cannot_be_an_age_is_left_to_the_reader() -> None:
     at = [START + 50, START + 99, START, START, START]
     assert ages(rows, at) == [[50, -10], [None], [None], [], [None]]
     assert ages(rows.head(1), [None]) == [[None, None]]
+
+
+@pytest.mark.parametrize("had", [["a", "", "b"], ["a", "  ", "b"], "a||b"])
+def test_a_blank_value_takes_no_time_of_another(had: Any) -> None:
+    rows = frame([had], [[START, START + 60, START + 90]])
+    assert ages(rows, [START + 100]) == [[None]]
 
 
 def test_differences_beyond_float32_are_exact() -> None:

@@ -15,7 +15,7 @@ from crosstower.errors import DataError
 from crosstower.recipe.event_list import TimedList
 from crosstower.recipe.times import ORDER, USUAL, TimeFormat
 from crosstower.values.arrays import Indices
-from crosstower.values.lists import plain_lists
+from crosstower.values.lists import id_lists, plain_lists
 
 _SECOND = 1_000_000_000
 
@@ -24,7 +24,8 @@ def list_ages(one: TimedList, frame: pl.DataFrame, clock: Clock, rows: pl.Series
     """Return the seconds from each event to its row, as lists `[B]`.
 
     An age is null where a time is missing or cannot be read. A list of times that has not one time
-    per value becomes a list of one null, which the reader of ages refuses.
+    per value becomes a list of one null, which the reader of ages refuses. A blank value is left
+    out of a history, so that a list with one has too few values.
 
     >>> from crosstower.recipe.event_list import TimedList
     >>> frame = pl.DataFrame({"had": [["a", "b"]], "when": [[1_700_000_000, 1_700_000_060]]})
@@ -42,16 +43,13 @@ def list_ages(one: TimedList, frame: pl.DataFrame, clock: Clock, rows: pl.Series
         DataError: a column holds neither lists nor text.
 
     """
-    sizes = [
-        plain_lists(frame[name], one.separator).list.len().fill_null(0).to_numpy().astype(np.int64)
-        for name in (one.column, one.times)
-    ]
     given = plain_lists(frame[one.times], one.separator)
+    values, sizes = id_lists(frame[one.column], one.separator)[0], _sizes(given)
     flat = given.explode(empty_as_null=False, keep_nulls=False).alias(one.times)
-    owners = np.repeat(np.arange(len(given)), sizes[1])
+    owners = np.repeat(np.arange(len(given)), sizes)
     ages = rows.gather(owners) // _SECOND - clock.read(flat) // _SECOND
-    same = sizes[0] == sizes[1]
-    found = _lists(ages.cast(pl.Int64), sizes[1]).alias(one.ages)
+    same = _sizes(values) == sizes
+    found = _lists(ages.cast(pl.Int64), sizes).alias(one.ages)
     if same.all():
         return found
     nothing = pl.Series([[None]], dtype=pl.List(pl.Int64)).new_from_index(0, len(found))
@@ -71,10 +69,9 @@ def list_moments(one: TimedList, frame: pl.DataFrame, clock: Clock) -> pl.Series
 
     """
     given = plain_lists(frame[one.times], one.separator)
-    sizes = given.list.len().fill_null(0).to_numpy().astype(np.int64)
     flat = given.explode(empty_as_null=False, keep_nulls=False).alias(one.times)
     moments = clock.read(flat).cast(pl.Datetime("ns", "UTC")).dt.cast_time_unit("us")
-    return _lists(moments, sizes).alias(one.times)
+    return _lists(moments, _sizes(given)).alias(one.times)
 
 
 def ages_at(
@@ -135,6 +132,11 @@ def list_clock(source: Source, one: TimedList, how: TimeFormat = USUAL) -> Clock
             " pattern"
         )
     return clock
+
+
+def _sizes(lists: pl.Series) -> Indices:
+    """Return the number of values of each list, 0 for a null."""
+    return lists.list.len().fill_null(0).to_numpy().astype(np.int64)
 
 
 def _lists(flat: pl.Series, sizes: Indices) -> pl.Series:
