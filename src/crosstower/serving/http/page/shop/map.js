@@ -2,7 +2,7 @@
 
 import { byId, el, svg } from "../parts.js";
 
-const WIDTH = 320;
+const [WIDTH, LOWEST, HIGHEST] = [320, 180, 420];
 const KM = 111.2; // per degree of latitude
 const STEPS = [0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000];
 const MOVES = { ArrowUp: [1, 0], ArrowDown: [-1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -57,12 +57,13 @@ export function openMap(changed, picked, numbered) {
     event.preventDefault();
     const { south, north, west, east } = state.bounds;
     const [latitude, longitude] = state.centre;
-    move([latitude + (way[0] * (north - south)) / 20, longitude + (way[1] * (east - west)) / 20]);
+    move([within(latitude + (way[0] * (north - south)) / 20, south, north), within(longitude + (way[1] * (east - west)) / 20, west, east)]);
   });
   const draw = (points) => {
     state.points = points;
     const before = state.bounds;
     state.bounds = boundsOf(points, before);
+    byId("shop-map").hidden = !state.bounds; // no item has a place yet
     if (!state.bounds) return;
     if (!before) {
       const { south, north, west, east } = state.bounds;
@@ -81,7 +82,8 @@ export function openMap(changed, picked, numbered) {
   return { centre: () => state.centre, radius: () => state.radius, draw, highlight, move };
 }
 
-const shrink = ({ south, north }) => Math.cos((((south + north) / 2) * Math.PI) / 180);
+const within = (value, least, most) => Math.min(most, Math.max(least, value));
+const shrink = ({ south, north }) => Math.max(0.01, Math.cos((((south + north) / 2) * Math.PI) / 180)); // not 0 at a pole
 
 /** The box around points, with a margin, grown from an earlier one; null without any. */
 function boundsOf(points, before) {
@@ -96,22 +98,26 @@ function boundsOf(points, before) {
   return { south: Math.min(grown.south, before.south), north: Math.max(grown.north, before.north), west: Math.min(grown.west, before.west), east: Math.max(grown.east, before.east) };
 }
 
-/** Height of the drawing, and the functions from degrees to its units. */
+/** Height of the drawing, and the functions from degrees to its units and back. */
 function scaleOf(bounds) {
-  const unit = WIDTH / ((bounds.east - bounds.west) * shrink(bounds)); // per degree of latitude
+  const [wide, tall] = [(bounds.east - bounds.west) * shrink(bounds), bounds.north - bounds.south];
+  const unit = Math.min(WIDTH / wide, HIGHEST / tall); // per degree of latitude
+  const height = Math.max(LOWEST, tall * unit);
+  const [left, top] = [(WIDTH - wide * unit) / 2, (height - tall * unit) / 2]; // what is left is around
   return {
-    height: Math.min(420, Math.max(180, (bounds.north - bounds.south) * unit)),
+    height,
     unit,
-    x: (longitude) => (longitude - bounds.west) * shrink(bounds) * unit,
-    y: (latitude) => (bounds.north - latitude) * unit,
+    x: (longitude) => left + (longitude - bounds.west) * shrink(bounds) * unit,
+    y: (latitude) => top + (bounds.north - latitude) * unit,
+    degrees: (x, y) => [bounds.north - (y - top) / unit, bounds.west + (x - left) / (unit * shrink(bounds))],
   };
 }
 
 function placeOf(event, drawing, bounds) {
   const box = drawing.getBoundingClientRect();
-  const { unit } = scaleOf(bounds);
   const [x, y] = [event.clientX - box.left, event.clientY - box.top].map((pixels) => (pixels * WIDTH) / box.width);
-  return [bounds.north - y / unit, bounds.west + x / (unit * shrink(bounds))];
+  const [latitude, longitude] = scaleOf(bounds).degrees(x, y);
+  return [within(latitude, -90, 90), longitude];
 }
 
 function drawMap(drawing, { bounds, centre, radius, points }, numbered) {
