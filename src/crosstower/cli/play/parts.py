@@ -37,7 +37,8 @@ def missing_parts(bundle: Bundle) -> list[str]:
         )
     if len(retriever.text_sources) != 1:
         words.append("no search box: it needs exactly one text column of the query in the recipe")
-    names = retriever.catalogue.attributes.columns
+    frame = retriever.catalogue.attributes
+    names = [name for name, kind in frame.schema.items() if kind.is_numeric()]
     if not all(any(re.search(f, n, re.I) for n in names) for f in (_LATITUDE, _LONGITUDE)):
-        words.append("no map: it needs item columns named latitude and longitude")
+        words.append("no map: it needs numeric item columns named latitude and longitude")
     return words

@@ -22,6 +22,7 @@ HOURS = {
     "12 am": 24, "12 pm": 12, "breakfast": 9, "7 o'clock": 19, "for 4 people": None,
     "a 10 km walk": None,
 }  # fmt: skip
+IDS = "rows => rows.map((row) => row.dataset.id)"
 COUNT_MOVES = """() => {
   const animate = Element.prototype.animate;
   window.moved = 0;
@@ -57,7 +58,7 @@ def open_shop(page: Page, url: str) -> None:
 
 
 def shown(page: Page) -> list[str]:
-    return page.locator(CARD).evaluate_all("rows => rows.map((row) => row.dataset.id)")
+    return page.locator(CARD).evaluate_all(IDS)
 
 
 def test_a_server_without_a_shop_shows_none(browser: Browser) -> None:
@@ -128,7 +129,11 @@ def test_a_search_in_words_reads_the_time_from_the_sentence(shop: Page, bundle: 
         assert "market" in title
     shop.get_by_label("Search in words").fill("nothing-like-this")
     shop.keyboard.press("Enter")
-    expect(shop.locator("#shop-notice")).to_contain_text("Nothing was found")
+    expect(shop.locator("#shop-notice")).to_have_text("Nothing was found: use other words.")
+    assert bundle.asked[-1]["where"] is None  # the time went with the question that named it
+    shop.get_by_label("Search in words").fill("market at 7 am")
+    shop.keyboard.press("Enter")
+    expect(shop.get_by_label("Open at")).to_have_value("7")
     shop.get_by_label("Search in words").fill("")
     shop.get_by_label("Open at").select_option("")
     shop.locator("#shop").get_by_label("budget").fill("80")
@@ -172,6 +177,70 @@ def test_the_map_searches_within_a_distance_by_keyboard_and_by_pointer(
     expect(lit).to_have_attribute("data-id", shown(shop)[0])
     shop.locator(".map .spot:not(.small)").last.click()
     expect(shop.locator(CARD).first.locator(".look")).to_be_focused()
+
+
+def test_a_tall_map_shows_every_item_that_has_a_place(browser: Browser) -> None:
+    bundle = ShopBundle()
+    has_place = pl.col("item_id") % 2 == 0
+    north = pl.when(has_place).then((pl.col("latitude") - 48.86) * 100 - 35)
+    bundle.items = bundle.items.with_columns(latitude=north)
+    inside = """() => {
+      const { width, height } = document.querySelector(".map").viewBox.baseVal;
+      return [...document.querySelectorAll(".map .spot circle")].every(
+        ({ cx: { baseVal: x }, cy: { baseVal: y } }) =>
+          0 < x.value && x.value < width && 0 < y.value && y.value < height);
+    }"""
+    with serving(bundle) as url, tab(browser, viewport=LAPTOP) as page:
+        open_shop(page, url)
+        spots, cards = set(page.locator(".map .spot").evaluate_all(IDS)), shown(page)
+        assert 0 < len(spots) < 60
+        assert page.evaluate(inside)
+        near = page.locator(CARD, has=page.get_by_role("button", name="Near here"))
+        assert near.evaluate_all(IDS) == [item for item in cards if item in spots]
+        page.locator(".map").focus()
+        for _ in range(25):  # a step is a twentieth of the map
+            page.keyboard.press("ArrowUp")
+        centre = page.locator(".map").get_attribute("aria-label") or ""
+        latitude = float(re.findall(r"Centre at (-?[\d.]+)", centre)[0])
+        assert latitude < (bundle.items["latitude"].max() or 0) + 5
+
+
+def test_items_without_any_place_leave_no_map(browser: Browser) -> None:
+    bundle = ShopBundle()
+    bundle.items = bundle.items.with_columns(latitude=pl.lit(None, pl.Float64))
+    with serving(bundle) as url, tab(browser, viewport=LAPTOP) as page:
+        open_shop(page, url)
+        expect(page.locator("#shop-map")).to_be_hidden()
+
+
+def test_texts_give_neither_a_map_nor_opening_hours(shop: Page) -> None:
+    """A condition on them would be refused."""
+    types = {"lat": "String", "lon": "Float64", "opens": "String", "closes": "Int64"}
+    offers = shop.evaluate(
+        "async (model) => (await import('/page/shop/offers.js')).offersOf(model)",
+        {
+            "attributes": [{"name": name, "type": kind} for name, kind in types.items()],
+            "query_columns": [{"name": n, "kind": "categorical"} for n in ("lat", "lon")],
+        },
+    )
+    assert (offers["place"], offers["hours"], offers["origin"]) == (None, None, None)
+    assert [field["name"] for field in offers["fields"]] == ["lat", "lon"]
+
+
+def test_a_double_click_is_one_click(shop: Page, bundle: ShopBundle) -> None:
+    shop.locator(f"{CARD} .look").first.dblclick()
+    expect(shop.locator("#shop-changes")).to_contain_text("your click")
+    assert len(bundle.told) == 1
+
+
+def test_the_way_back_closes_the_drawer(shop: Page) -> None:
+    shop.get_by_role("link", name="Versions").click()
+    shop.get_by_role("link", name="Shop").click()
+    shop.locator(CARD).first.get_by_role("button", name="Why?").click()
+    expect(shop.get_by_role("dialog")).to_be_visible()
+    shop.go_back()
+    expect(shop.locator("#versions")).to_be_visible()
+    expect(shop.get_by_role("dialog")).to_be_hidden()
 
 
 def test_near_here_moves_the_centre_and_other_events_have_buttons(
@@ -254,6 +323,9 @@ def test_a_phone_shows_the_list_soon_and_nothing_is_cut(browser: Browser, url: s
         assert min(heights) >= 36
         page.locator("#shop-map summary").click()
         expect(page.locator(".map")).to_be_visible()
+        page.get_by_label("Search in words").fill("W" * 300)
+        page.keyboard.press("Enter")
+        expect(page.locator("#shop-notice")).to_contain_text("Nothing was found")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

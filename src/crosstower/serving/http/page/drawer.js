@@ -33,6 +33,7 @@ export function openDrawer(context) {
     show();
   });
   byId("drawer-close").addEventListener("click", () => dialog.close());
+  addEventListener("hashchange", () => dialog.close()); // the browser's way back shows another view
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // beside it
   return {
     openItem,

@@ -10,7 +10,7 @@ const SHOWN = 6; // attributes of a card
 /**
  * Draw the first items; `view`: { items, ranks: by id before the last click or null, seen: ids,
  * hidden: names of attributes that are not shown, column, awayOf(item): km or null, look, why,
- * near: or null, others: [[words, act]] }.
+ * near: or null, placed(item): whether it is on the map, others: [[words, act]] }.
  */
 export function drawOffers(view) {
   const list = byId("shop-list");
@@ -37,7 +37,7 @@ function focusIn(list) {
   const row = list.contains(document.activeElement) && document.activeElement.closest("li");
   if (!row) return null;
   const control = document.activeElement.dataset.act;
-  return { control: `[data-act="${control}"]`, id: row.dataset.id, place: [...list.children].indexOf(row) };
+  return { control: `[data-act="${CSS.escape(control)}"]`, id: row.dataset.id, place: [...list.children].indexOf(row) };
 }
 
 function offer(item, view) {
@@ -51,7 +51,7 @@ function offer(item, view) {
     { "data-id": `${id}`, class: view.seen.has(id) ? "clicked" : "" },
     el(
       "button",
-      { type: "button", class: "look", "data-act": "look", click: () => view.look(item) },
+      { type: "button", class: "look", "data-act": "look", click: (event) => event.detail < 2 && view.look(item) }, // a double click is one
       pictureOf(attributes, "large") ?? tile(title, view.column, kind),
       el("span", { class: "place" }, el("span", { class: "number" }, `${rank}`), moved, view.seen.has(id) && el("span", { class: "badge live" }, "clicked")),
       el("span", { class: "title" }, title),
@@ -61,7 +61,7 @@ function offer(item, view) {
       "div",
       { class: "acts" },
       act("why", "Why?", () => view.why(item)),
-      view.near && act("near", "Near here", () => view.near(item)),
+      view.near && view.placed(item) && act("near", "Near here", () => view.near(item)),
       ...view.others.map(([words, run]) => act(words, words, () => run(item))),
     ),
   );

@@ -4,6 +4,7 @@ const LATITUDE = /(^|_)lat(itude)?$/i;
 const LONGITUDE = /(^|_)(lon|lng|long|longitude)$/i;
 const PLACES = ["place", "city", "district", "neighbourhood", "area"];
 const LISTS = ["bag", "sequence"];
+const NUMBER = /^(u?int|float|decimal|numeric)/i; // a type of an attribute, or the kind of a column
 
 /**
  * The parts that a model has: { user, text, place, origin, hours, area, fields, events }. Each is
@@ -16,17 +17,17 @@ const LISTS = ["bag", "sequence"];
  */
 export function offersOf(model) {
   const names = model.attributes.map(({ name }) => name);
+  const numbers = model.attributes.filter(({ type }) => NUMBER.test(type)).map(({ name }) => name);
   const texts = model.query_columns.filter(({ kind }) => kind === "text");
   const text = texts.length === 1 ? texts[0].name : null;
-  const columns = model.query_columns.map(({ name }) => name);
-  const origin = pairOf(columns);
+  const origin = pairOf(model.query_columns.filter(({ kind }) => NUMBER.test(kind)).map(({ name }) => name));
   const taken = [model.user_column, text, ...(origin ?? [])];
   return {
     user: model.user_column,
     text,
-    place: pairOf(names),
+    place: pairOf(numbers),
     origin,
-    hours: names.includes("opens") && names.includes("closes") ? ["opens", "closes"] : null,
+    hours: numbers.includes("opens") && numbers.includes("closes") ? ["opens", "closes"] : null,
     area: PLACES.find((name) => names.includes(name)) ?? null,
     fields: model.query_columns.filter(
       ({ name, kind }) => !taken.includes(name) && kind !== "text" && !LISTS.includes(kind),
@@ -47,6 +48,12 @@ export function missingWords({ user, events }) {
   if (events.length === 0)
     return "Clicks change nothing here: the bundle lists no live events. Add history: {column: COLUMN, events: [click]} to the retrieval section of its recipe.";
   return null;
+}
+
+/** What to change where nothing was found, by what the request of `requestOf` asked for. */
+export function emptyWords({ text, radius, hour }) {
+  const ways = [radius !== null && "allow a longer distance", hour !== null && "choose any time", text && "use other words"].filter(Boolean);
+  return ways.length ? `Nothing was found: ${ways.join(", or ")}.` : "The bundle has no items for this visitor.";
 }
 
 /**

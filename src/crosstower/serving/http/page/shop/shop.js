@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { byId, count, el, later, percent, score } from "../parts.js";
 import { kindsOf } from "../kinds.js";
-import { hourIn, kilometres, missingWords, offersOf, requestOf } from "./offers.js";
+import { emptyWords, hourIn, kilometres, missingWords, offersOf, requestOf } from "./offers.js";
 import { drawOffers } from "./list.js";
 import { openMap } from "./map.js";
 import { openVisitor, randomText } from "./visitor.js";
@@ -25,24 +25,18 @@ export function openShop(model, drawer) {
   const search = offers.text || offers.hours ? openSearch(model, offers, state, () => again()) : null;
   const fields = openFields(offers, () => again());
   const map = offers.place && openMap(later(250, () => again()), (id) => focusOn(id), FIRST);
-  byId("shop-map").hidden = !offers.place;
   if (matchMedia("(max-width: 760px)").matches) for (const id of ["shop-fields", "shop-map"]) byId(id).open = false;
 
-  const request = () => ({
-    ...requestOf(
-      {
-        user: visitor.id(),
-        values: fields(),
-        text: search?.text() ?? "",
-        centre: map ? map.centre() : null,
-        radius: map ? map.radius() : null,
-        hour: state.hour,
-        k: Math.min(MOST, model.limits.k),
-      },
-      offers,
-      model,
-    ),
+  const asked = () => ({
+    user: visitor.id(),
+    values: fields(),
+    text: search?.text() ?? "",
+    centre: map ? map.centre() : null,
+    radius: map ? map.radius() : null,
+    hour: state.hour,
+    k: Math.min(MOST, model.limits.k),
   });
+  const request = () => requestOf(asked(), offers, model);
   const again = () => {
     Object.assign(state, { ranks: null, shown: FIRST });
     return load("");
@@ -77,6 +71,7 @@ export function openShop(model, drawer) {
       byId("shop-problem").textContent = error.message;
       return null;
     }
+    if (event.user !== visitor.id()) return null; // another visitor was chosen in the meantime
     state.seen.add(item.item_id);
     visitor.saw(item.item_id, item.attributes);
     state.ranks = ranks;
@@ -113,13 +108,14 @@ export function openShop(model, drawer) {
       look: click ? (item) => tell(item, offers.events[0]) : why,
       why,
       near: map && near,
+      placed,
       others,
     });
     map?.draw(points(items));
     byId("shop-title").textContent = titleOf();
     byId("shop-more").hidden = items.length <= state.shown;
     const lines = [
-      items.length === 0 && "Nothing was found. Allow a longer distance, or use other words.",
+      items.length === 0 && emptyWords(asked()),
       items.length > 0 && fallback && FALLBACKS,
       missingWords(offers),
       ...(notices ?? []).filter((notice) => /^(rules|history)/.test(notice)),
@@ -129,7 +125,7 @@ export function openShop(model, drawer) {
   }
   const placed = ({ attributes }) => {
     const at = (offers.place ?? []).map((name) => attributes?.[name]);
-    return at.length === 2 && at.every(Number.isFinite) ? at : null;
+    return at.length === 2 && at.every(Number.isFinite) && Math.abs(at[0]) <= 90 ? at : null;
   };
   const points = (items) =>
     items
@@ -230,18 +226,21 @@ function openSearch(model, offers, state, changed) {
   const read = el("p", { class: "help", role: "status" });
   const time = el("select", { id: "shop-hour" }, el("option", { value: "" }, "any time"), ...HOURS.map((hour) => el("option", { value: hour }, clock(hour))));
   const examples = model.shop.searches.map((text) => el("button", { type: "button", class: "chip", click: () => run(text) }, text));
+  let fromWords = false; // whether the time was read from the question, and goes with it
   const run = (text) => {
     if (text !== undefined) box.value = text;
     const hour = offers.hours ? hourIn(box.value) : null;
-    if (hour !== null) {
-      time.value = `${Math.floor(hour)}`;
+    if (hour !== null || fromWords) {
+      time.value = hour === null ? "" : `${Math.floor(hour)}`;
       state.hour = hour;
     }
+    fromWords = hour !== null;
     read.textContent = hour === null ? "" : `Open at ${clock(hour)}, read from your question.`;
     changed();
   };
   time.addEventListener("change", () => {
     state.hour = time.value === "" ? null : +time.value;
+    fromWords = false;
     read.textContent = "";
     changed();
   });
@@ -260,5 +259,5 @@ function openSearch(model, offers, state, changed) {
   return { text: () => (offers.text ? box.value.trim() : "") };
 }
 
-const HOURS = Array.from({ length: 18 }, (_, i) => i + 9); // 9 in the morning to 2 at night
+const HOURS = Array.from({ length: 24 }, (_, i) => i + 6); // 6 in the morning to 5 at night
 const clock = (hour) => `${String(Math.floor(hour) % 24).padStart(2, "0")}:${String(Math.round((hour % 1) * 60)).padStart(2, "0")}`;
