@@ -6,6 +6,7 @@ import pytest
 
 from crosstower.errors import RunError
 from crosstower.storage.files import (
+    beside,
     new_folder,
     refuse_unwritable,
     replacing,
@@ -127,3 +128,14 @@ def test_a_new_folder_needs_a_writable_folder_above(
     with pytest.raises(RunError, match=r"a/run: cannot be made: .* not writable"):
         refuse_unwritable(tmp_path / "a" / "run", error=RunError)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_path_beside_the_folder_of_the_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle"
+    (bundle / "index").mkdir(parents=True)
+    assert beside(bundle, ".state") == tmp_path / "bundle.state"
+    monkeypatch.chdir(bundle)
+    assert beside(Path(), ".state") == tmp_path / "bundle.state"
+    assert beside(Path("index/.."), ".state") == tmp_path / "bundle.state"

@@ -128,17 +128,25 @@ def renamed_options(
     return Command
 
 
-def state_of(bundle: Path, state: str | None) -> StateAddress:
-    """Return the address of a server's state: the given one, or a folder next to its bundle."""
+def state_of(bundle: Path, state: str | None, *, ending: str = ".state") -> StateAddress:
+    """Return the address of a server's state: the given one, or a folder next to its bundle.
+
+    Args:
+        bundle: its folder, such as `.` or `runs/bundle`.
+        state: as given, None for the folder next to the bundle.
+        ending: what follows the bundle's name in the name of that folder.
+
+    """
     from crosstower.errors import ServeError
     from crosstower.serving.state.address import state_address
+    from crosstower.storage.files import beside
 
     if state is None and (address := address_of(bundle)) is not None:
         raise ServeError(
             f"{address}: a bundle at an address has no folder next to it; give --state FOLDER, or"
             " --state postgresql://USER@HOST/DATABASE"
         )
-    found = state_address(state or bundle.with_name(f"{bundle.absolute().name}.state"))
+    found = state_address(state or beside(bundle, ending))
     return found.absolute() if isinstance(found, Path) else found
 
 

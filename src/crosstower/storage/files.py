@@ -152,3 +152,18 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def beside(folder: Path, ending: str) -> Path:
+    """Return the path next to a folder whose name is that of the folder and an ending.
+
+    >>> beside(Path("runs/bundle"), ".state").as_posix()
+    'runs/bundle.state'
+
+    Args:
+        folder: may be `.` or end with `..`, whose names are those of the folders they stand for.
+        ending: to add to the name.
+
+    """
+    named = folder.resolve() if folder.name in ("", "..") else folder
+    return named.with_name(f"{named.name}{ending}")

@@ -39,10 +39,18 @@ def test_a_given_bundle_is_served_with_a_state_of_its_own(
     assert settings.state == bundle.folder.with_name(f"{bundle.folder.name}.play")
     assert settings.shop is not None
     assert settings.shop.searches == ()
-    assert "note: no map: it needs item columns" in out
+    assert "note: no map: it needs numeric item columns" in out
     run(capsys, "play", bundle.folder, "--state", "clicks")
     assert served[1:2] == ["browser"]
     assert served[2].state == here / "clicks"
+
+
+def test_the_folder_of_the_shell_is_a_bundle_like_any_other(
+    bundle: Bundle, served: list[Any], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bundle.folder)
+    assert run(capsys, "play", ".", "--no-browser")[0] == 0
+    assert served[0].state == bundle.folder.with_name(f"{bundle.folder.name}.play")
 
 
 def test_a_shop_is_trained_once_and_reused(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from crosstower.cli.demo.browser import HOST, check_can_serve, open_when_listening
-from crosstower.cli.options import SERVE, checked_state
+from crosstower.cli.options import SERVE, checked_state, state_of
 from crosstower.errors import QueryError, RunError
 from crosstower.storage.files import refuse_unwritable
 
@@ -101,13 +101,11 @@ def _serve(
     from crosstower.serving.bundle import Bundle
     from crosstower.serving.http.server import temporary_folder
     from crosstower.serving.http.settings import Settings, Shop
-    from crosstower.serving.state.address import state_address
     from crosstower.values.addresses.address import absolute_path
 
     for words in missing_parts(Bundle.open(absolute_path(folder))):
         typer.echo(f"note: {words}")
-    address = state_address(state or folder.with_name(f"{folder.absolute().name}.play"))
-    address = address.absolute() if isinstance(address, Path) else address
+    address = state_of(folder, state, ending=".play")
     settings = Settings(
         bundle=absolute_path(folder),
         state=address,

@@ -18,6 +18,7 @@ from crosstower.serving.retraining.versions import Versions
 from crosstower.serving.retraining.work import Work
 from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.state import State
+from crosstower.storage.files import beside
 
 Outcome = Literal["published", "refused", "skipped"]
 
@@ -52,7 +53,7 @@ class Retrained:
 
 def versions_folder(bundle: Path) -> Path:
     """Return the default folder of a bundle's versions."""
-    return bundle.with_name(f"{bundle.absolute().name}.versions")
+    return beside(bundle, ".versions")
 
 
 def retrain(
