@@ -38,6 +38,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
+autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
@@ -93,4 +94,5 @@ def _plain_signature(
             i for i, c in enumerate(signature[first:]) if c == "," and depths[i] == 0
         )
         signature = signature[:start] + signature[first:comma] + signature[end + 1 :]
+    signature = signature.replace("<factory>", "...")  # of a dataclass field
     return re.sub(r", kind: Literal\['\w+'\] = '\w+'", "", signature), returns
