@@ -74,7 +74,7 @@ def _visitors(users: pl.Series, visit: int) -> pl.Series:
     """Return users in which half of the visits, of `visit` searches each, have an id of their own.
 
     >>> _visitors(pl.Series(["Ada"] * 4), 2).to_list()
-    ['visitor 1', 'visitor 1', 'Ada', 'Ada']
+    ['Ada', 'Ada', 'visitor 2', 'visitor 2']
 
     """
     frame = pl.DataFrame({"user": users})
