@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstower.client import Limits, ProblemError, bulk
+from crosstower.client import ClientError, Limits, ProblemError, bulk
 from crosstower.client.operations import Call
 from crosstower.client.responses import ErasedResponse, ItemsResponse
 
@@ -97,3 +97,29 @@ def test_an_error_has_the_number_of_rows_that_were_acknowledged() -> None:
         raise ProblemError("second")
     assert caught.value.done == 1_500
     assert caught.value.__notes__ == ["1,500 items before were acknowledged"]
+
+
+async def _rows() -> Any:
+    yield {"id": 1}
+
+
+@pytest.mark.parametrize("rows", ["alice", b"alice", {"id": 1}, 42, None, _rows()])
+def test_a_single_row_is_not_taken_for_several(rows: Any) -> None:
+    for made in (bulk.put_items(rows), bulk.add_events(rows), bulk.delete_users(rows)):
+        with pytest.raises(ClientError, match=r"expected a list or a generator, got .*in a list"):
+            made.needs_limits()
+
+
+def test_an_error_of_the_rows_knows_the_acknowledged_ones() -> None:
+    rows: Any = ({"id": n if n < 9 else float("nan")} for n in range(10))
+    made = bulk.put_items(rows)
+    with pytest.raises(ClientError, match=r"items\[9\]: cannot be sent") as caught:
+        acknowledge(made)
+    assert caught.value.done == 8
+    assert caught.value.__notes__ == ["8 items before were acknowledged"]
+
+
+def acknowledge(made: bulk.Bulk[ItemsResponse]) -> None:
+    with made.noting():
+        for call in made.calls(SMALL):
+            made.add(call, ItemsResponse(items=call.rows, sequence=1))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crosstower.client import ClientError, operations
-from crosstower.client.operations import encoded
+from crosstower.client.operations import encoded, id_text
 
 
 def test_a_body_is_json_as_it_was_given() -> None:
@@ -39,3 +39,19 @@ def test_only_a_list_that_is_not_logged_is_repeated_after_a_lost_response() -> N
     swap = operations.swap("/bundle")
     assert (swap.repeatable, swap.refused_whole) == (False, False)
     assert operations.rank({"items": [1]}).repeatable
+
+
+def test_ids_of_an_address_are_integers_and_texts() -> None:
+    given: list[Any] = [7, np.int64(8), "a/b?", -1]
+    assert [id_text(one, "user") for one in given] == ["7", "8", "a/b?", "-1"]
+
+
+@pytest.mark.parametrize("value", [None, True, 1.0, math.nan, b"a", "\ud800"])
+def test_what_is_no_id_is_refused_before_it_is_sent(value: Any) -> None:
+    with pytest.raises(ClientError, match="user: expected an integer or a text"):
+        operations.get_user(value)
+
+
+def test_an_integer_that_is_too_long_for_a_text_is_refused() -> None:
+    with pytest.raises(ClientError, match="user: expected an integer or a text: Exceeds the limit"):
+        operations.get_user(10**5_000)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from crosstower.client import operations
 from crosstower.client.errors import ClientError
 from crosstower.client.model_responses import Limits
-from crosstower.client.operations import Call, Operation, encoded
+from crosstower.client.operations import Call, Operation, encoded, id_text
 from crosstower.client.requests import Event, ItemVector, Row
 from crosstower.client.responses import (
     ErasedResponse,
@@ -50,7 +50,18 @@ class Bulk(Generic[R]):
     _sums: dict[str, int] = field(default_factory=dict[str, int])
 
     def needs_limits(self) -> bool:
-        """Return whether there may be too many rows for one call."""
+        """Return whether there may be too many rows for one call.
+
+        Raises:
+            ClientError: the rows are a single one, such as the id "42", whose characters would
+                count as ids; or they cannot be read one after the other.
+
+        """
+        if isinstance(self.rows, str | bytes | Mapping) or not hasattr(self.rows, "__iter__"):
+            raise ClientError(
+                f"{self.name}: expected a list or a generator, got {type(self.rows).__name__}; put"
+                " a single one in a list"
+            )
         rows = iter(self.rows)
         first = list(islice(rows, 2))
         self.rows = chain(first, rows)
@@ -62,11 +73,12 @@ class Bulk(Generic[R]):
 
     @contextmanager
     def noting(self) -> Generator[None]:
-        """Add the number of acknowledged rows to an error."""
+        """Add the number of acknowledged rows to an error, also of the rows' own generator."""
         try:
             yield
-        except ClientError as error:
-            error.done = self.done
+        except Exception as error:
+            if isinstance(error, ClientError):
+                error.done = self.done
             if self.done:
                 error.add_note(f"{self.done:,} {self.name} before were acknowledged")
             raise
@@ -137,7 +149,7 @@ def _delete(
 ) -> Bulk[R]:
     def calls(ids: Iterable[Id], limits: Limits) -> Iterator[Call[R]]:
         most = min(_URL_BYTES, limits.header_bytes // 2)
-        texts = (str(one).encode() for one in ids)
+        texts = (id_text(one, f"ids[{number}]").encode() for number, one in enumerate(ids))
         for part in _parts(texts, _MOST_IDS, most, each=_in_url):
             params = tuple(("id", one.decode()) for one in part)
             yield Call(operation, params, rows=len(part))

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import index
 from typing import Any, Generic, TypeVar
 
 from crosstower.client import model_responses as models
@@ -122,23 +123,51 @@ def similar(request: SimilarRequest) -> Call[responses.ListResponse]:
 
 def get_user(user: Id) -> Call[responses.UserResponse]:
     """Return the call of `get_user`."""
-    return Call(GET_USER, (("id", str(user)),))
+    return Call(GET_USER, (("id", id_text(user, "user")),))
 
 
 def experiments(user: Id | None) -> Call[models.ExperimentsResponse]:
     """Return the call of `experiments`."""
-    return Call(EXPERIMENTS, () if user is None else (("user", str(user)),))
+    return Call(EXPERIMENTS, () if user is None else (("user", id_text(user, "user")),))
 
 
 def experiment_report(name: str | None) -> Call[models.ExperimentReportResponse]:
     """Return the call of `experiment_report`."""
-    return Call(EXPERIMENT_REPORT, () if name is None else (("name", name),))
+    return Call(EXPERIMENT_REPORT, () if name is None else (("name", id_text(name, "name")),))
 
 
 def swap(path: str) -> Call[responses.SwapResponse]:
     """Return the call of `swap`."""
     content = encoded({"path": path}, "request")
     return Call(SWAP, content=content, repeatable=False, refused_whole=False)
+
+
+def id_text(value: Id, where: str) -> str:
+    """Return an id as text for an address.
+
+    >>> id_text(7, "user"), id_text("a/b", "user")
+    ('7', 'a/b')
+
+    Args:
+        value: an integer, also one of NumPy, or a text.
+        where: its name, for messages.
+
+    Raises:
+        ClientError: it is none of these, or cannot be sent.
+
+    """
+    try:
+        text = value if isinstance(value, str) else str(_whole(value))
+        text.encode()
+    except (TypeError, ValueError) as error:
+        raise ClientError(f"{where}: expected an integer or a text: {error}") from None
+    return text
+
+
+def _whole(value: int) -> int:
+    if isinstance(value, bool):
+        raise TypeError("bool is not an id")
+    return index(value)
 
 
 def encoded(value: Mapping[str, Any], where: str) -> bytes:
