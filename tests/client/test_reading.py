@@ -49,6 +49,24 @@ def test_a_token_that_a_response_repeats_is_not_shown(status: int) -> None:
         assert "s3cr3t" not in f"{caught.value} {vars(caught.value)}"
 
 
+def test_a_token_is_hidden_wherever_an_error_repeats_it() -> None:
+    text = "\\u00733cr3t"  # of JSON, for s3cr3t
+    faults = f'[{{"where": "{text}", "problem": "{text}"}}]'
+    problem = f'{{"title": "{text}", "status": 400, "detail": "{text}", "errors": {faults}}}'
+    headers = httpx.Headers({"X-Request-ID": "s3cr3t"})
+    with pytest.raises(ProblemError) as caught:
+        read(HEALTH, 400, headers, problem.encode(), token=SecretStr("s3cr3t"))
+    assert "s3cr3t" not in f"{caught.value} {vars(caught.value)}"
+    assert caught.value.request_id == "TOKEN"
+
+
+def test_data_that_holds_the_text_of_a_token_stays() -> None:
+    item = {"rank": 1, "item_id": "device-1", "score": 1.0}
+    content = json.dumps({"request_id": "dev", "version": "v1", "items": [item]}).encode()
+    found = read(Call(operations.RECOMMEND), 200, NONE, content, token=SecretStr("dev"))
+    assert found.items[0].item_id == "device-1"
+
+
 def test_the_pause_that_a_server_asks_for() -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     found = retry_after(httpx.Headers({"Retry-After": soon}))

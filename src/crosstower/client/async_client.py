@@ -13,7 +13,7 @@ from tenacity import AsyncRetrying
 
 from crosstower.client import bulk, operations
 from crosstower.client.bulk import Bulk
-from crosstower.client.connection import options, reaching, sent
+from crosstower.client.connection import Body, options, reaching, sent
 from crosstower.client.model_responses import (
     ExperimentReportResponse,
     ExperimentsResponse,
@@ -22,7 +22,7 @@ from crosstower.client.model_responses import (
     VersionsSummary,
 )
 from crosstower.client.operations import Call
-from crosstower.client.reading import read
+from crosstower.client.reading import hiding, read
 from crosstower.client.requests import (
     Event,
     ItemVector,
@@ -204,16 +204,19 @@ class AsyncClient:
         return await AsyncRetrying(**self._retries.policy(call))(self._once, call)
 
     async def _once(self, call: Call[R]) -> R:
-        with reaching(call, self._base_url):
-            made = sent(call, self._http.timeout, self._slow_timeout)
-            response = await self._http.request(**made)
-        found = response.status_code, response.headers, response.content
+        made = sent(call, self._http.timeout, self._slow_timeout)
+        with reaching(call, self._base_url, hiding(self._token)):
+            async with self._http.stream(**made) as response:
+                body = Body(call, response, made["timeout"].read)
+                async for part in response.aiter_bytes():
+                    body.add(part)
+        found = response.status_code, response.headers, body.content
         return read(call, *found, token=self._token)
 
     async def _send_all(self, rows: Bulk[B]) -> B:
         limits = await self._limits() if rows.needs_limits() else Limits()
-        for call in rows.calls(limits):
-            with rows.noting():
+        with rows.noting():
+            for call in rows.calls(limits):
                 rows.add(call, await self._send(call))
         return rows.total()
 

@@ -14,7 +14,7 @@ from tenacity import Retrying
 
 from crosstower.client import bulk, operations
 from crosstower.client.bulk import Bulk
-from crosstower.client.connection import options, reaching, sent
+from crosstower.client.connection import Body, options, reaching, sent
 from crosstower.client.model_responses import (
     ExperimentReportResponse,
     ExperimentsResponse,
@@ -23,7 +23,7 @@ from crosstower.client.model_responses import (
     VersionsSummary,
 )
 from crosstower.client.operations import Call
-from crosstower.client.reading import read
+from crosstower.client.reading import hiding, read
 from crosstower.client.requests import (
     Event,
     ItemVector,
@@ -204,16 +204,21 @@ class Client:
         return Retrying(**self._retries.policy(call))(partial(self._once, call))
 
     def _once(self, call: Call[R]) -> R:
-        with reaching(call, self._base_url):
-            made = sent(call, self._http.timeout, self._slow_timeout)
-            response = self._http.request(**made)
-        found = response.status_code, response.headers, response.content
+        made = sent(call, self._http.timeout, self._slow_timeout)
+        with (
+            reaching(call, self._base_url, hiding(self._token)),
+            self._http.stream(**made) as response,
+        ):
+            body = Body(call, response, made["timeout"].read)
+            for part in response.iter_bytes():
+                body.add(part)
+        found = response.status_code, response.headers, body.content
         return read(call, *found, token=self._token)
 
     def _send_all(self, rows: Bulk[B]) -> B:
         limits = self._limits() if rows.needs_limits() else Limits()
-        for call in rows.calls(limits):
-            with rows.noting():
+        with rows.noting():
+            for call in rows.calls(limits):
                 rows.add(call, self._send(call))
         return rows.total()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import metadata
@@ -10,9 +11,12 @@ from typing import Any, TypedDict
 
 import httpx
 
-from crosstower.client.errors import ClientError, UnreachableError
+from crosstower.client.errors import ClientError, UnexpectedResponseError, UnreachableError
 from crosstower.client.operations import Call
+from crosstower.client.reading import Hide
 
+_MOST_BYTES = 1 << 28  # of a response
+_CODINGS = ("", "identity", "gzip")
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -59,6 +63,7 @@ def options(
         "headers": {
             "User-Agent": f"crosstower/{metadata.version('crosstower')}",
             "Accept": "application/json",
+            "Accept-Encoding": "gzip",
         },
         "timeout": httpx.Timeout(timeout),
         "limits": httpx.Limits(
@@ -68,8 +73,8 @@ def options(
     }
 
 
-class Sent(TypedDict, total=False):
-    """Arguments of `httpx.Client.request`."""
+class Sent(TypedDict):
+    """Arguments of `httpx.Client.stream`."""
 
     method: str
     url: str
@@ -103,9 +108,61 @@ def sent(call: Call[Any], timeout: httpx.Timeout, slow_timeout: float) -> Sent:
     return made
 
 
+class Body:
+    """The body of a response as it arrives, within limits of size and time.
+
+    Args:
+        call: that it responds to.
+        response: whose headers have arrived.
+        seconds: for the whole body; None without a limit.
+
+    Raises:
+        httpx.DecodingError: the body is compressed in a way that was not offered, which may unfold
+            without limit.
+
+    """
+
+    def __init__(self, call: Call[Any], response: httpx.Response, seconds: float | None) -> None:
+        self._call, self._status = call, response.status_code
+        self._parts, self._size = list[bytes](), 0
+        self._until = None if seconds is None else time.monotonic() + seconds
+        coding = response.headers.get("content-encoding", "").strip().lower()
+        if coding not in _CODINGS:
+            raise httpx.DecodingError(f"the body has the encoding {coding!r:.60}; expected gzip")
+
+    def add(self, part: bytes) -> None:
+        """Add a part.
+
+        Raises:
+            httpx.ReadTimeout: the time is over.
+            UnexpectedResponseError: the body is too large.
+
+        """
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size > _MOST_BYTES:
+            raise UnexpectedResponseError(
+                f"{self._call}: {self._status}: the response is larger than {_MOST_BYTES:,} bytes;"
+                " check the address, or ask for fewer items",
+                status=self._status,
+            )
+        if self._until is not None and time.monotonic() > self._until:
+            raise httpx.ReadTimeout("the body is not complete in time")
+
+    @property
+    def content(self) -> bytes:
+        """The parts as one."""
+        return b"".join(self._parts)
+
+
 @contextmanager
-def reaching(call: Call[Any], base_url: httpx.URL) -> Generator[None]:
+def reaching(call: Call[Any], base_url: httpx.URL, hide: Hide) -> Generator[None]:
     """Turn the errors of httpx into those of the client.
+
+    Args:
+        call: that is sent.
+        base_url: of the server.
+        hide: hides the token, which a strange server may send back.
 
     Raises:
         UnreachableError: there is no complete response.
@@ -118,8 +175,10 @@ def reaching(call: Call[Any], base_url: httpx.URL) -> Generator[None]:
         words = f"no response in time ({kind} timeout); try again, or give a larger timeout"
         raise _unreachable(call, base_url, error, words) from error
     except httpx.TransportError as error:
-        words = f"{str(error) or type(error).__name__}; check the address, and that the server runs"
-        raise _unreachable(call, base_url, error, words) from error
+        reason = str(error) or type(error).__name__
+        words = f"{hide(reason)}; check the address, and that the server runs"
+        cause = error if hide(reason) == reason else None
+        raise _unreachable(call, base_url, error, words) from cause
     except (httpx.InvalidURL, httpx.DecodingError) as error:
         raise ClientError(f"{base_url}: {call}: {error}") from error
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -15,6 +15,18 @@ from crosstower.client.operations import Call
 
 R = TypeVar("R")
 _SHOWN = 200  # characters of a body in a message
+Hide = Callable[[str], str]
+
+
+def hiding(token: SecretStr | None) -> Hide:
+    """Return a function that hides a token in a text.
+
+    >>> hiding(SecretStr("s3cr3t"))("Authorization: Bearer s3cr3t")
+    'Authorization: Bearer TOKEN'
+    """
+    if token is None:
+        return lambda text: text
+    return lambda text: text.replace(token.get_secret_value(), "TOKEN")
 
 
 def read(
@@ -39,10 +51,9 @@ def read(
         UnexpectedResponseError: anything else is wrong with the response.
 
     """
-    if token is not None and (secret := token.get_secret_value().encode()) in content:
-        content = content.replace(secret, b"TOKEN")
+    hide = hiding(token)
     if status != 200:
-        raise _refusal(call, status, headers, content)
+        raise _refusal(call, status, headers, content, hide)
     response = call.operation.response
     if response is str:
         return content.decode("utf-8", "replace")  # type: ignore[return-value]
@@ -54,7 +65,7 @@ def read(
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         what = f"{where}: {first['msg']}" if where else first["msg"]
-        raise _unexpected(call, status, headers, what, content) from None
+        raise _unexpected(call, status, headers, hide(what), content, hide=hide) from None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -75,12 +86,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _refusal(
-    call: Call[R], status: int, headers: Mapping[str, str], content: bytes
+    call: Call[R], status: int, headers: Mapping[str, str], content: bytes, hide: Hide
 ) -> ProblemError | UnexpectedResponseError:
     try:
         problem = Problem.model_validate_json(content)
     except ValidationError:
-        return _unexpected(call, status, headers, "expected problem details", content)
+        return _unexpected(call, status, headers, "expected problem details", content, hide=hide)
+    problem = Problem.model_validate(_each_text(problem.model_dump(), hide))
+    request_id = headers.get("x-request-id")
     return ProblemError(
         f"{call}: {status} {problem.title}: {problem.detail}",
         status=status,
@@ -88,18 +101,35 @@ def _refusal(
         detail=problem.detail,
         errors=problem.errors or (),
         trace_id=problem.trace_id,
-        request_id=headers.get("x-request-id"),
+        request_id=None if request_id is None else hide(request_id),
         retry_after=retry_after(headers),
     )
 
 
 def _unexpected(
-    call: Call[R], status: int, headers: Mapping[str, str], what: str, content: bytes
+    call: Call[R],
+    status: int,
+    headers: Mapping[str, str],
+    what: str,
+    content: bytes,
+    *,
+    hide: Hide,
 ) -> UnexpectedResponseError:
-    shown = json.dumps(content.decode("utf-8", "replace")[:_SHOWN], ensure_ascii=False)
+    shown = json.dumps(hide(content.decode("utf-8", "replace"))[:_SHOWN], ensure_ascii=False)
     return UnexpectedResponseError(
         f"{call}: {status}: not a response of this version of the server: {what}; check the"
         f" address, and the proxy before it; the body begins: {shown}",
         status=status,
         retry_after=retry_after(headers),
     )
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """Return plain data with each text changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_each_text(one, change) for one in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {k: _each_text(one, change) for k, one in cast("dict[str, Any]", value).items()}
+    return value
