@@ -43,6 +43,15 @@ def test_a_query_gives_times_or_counts_as_of_now(ages: HistoryAges) -> None:
     assert ages.of_query({"device": "tv"}, NOW) == {"device": "tv"}
     with pytest.raises(DataError, match="column 'whens'"):
         ages.of_query({"had": ["a"], "whens": [True]}, NOW)
+    with pytest.raises(DataError, match="holds the times of 'had', which the query lacks"):
+        ages.of_query({"whens": times}, NOW)
+
+
+def test_the_clock_of_a_client_may_be_a_minute_ahead(ages: HistoryAges) -> None:
+    had, whens = ["a", "b", "c"], [NOW - 7, NOW + 1, NOW + 60]
+    assert ages.of_query({"had": had, "whens": whens}, NOW)[f"{AGES}had"] == [7, 0, 0]
+    late = ages.of_query({"had": ["a"], "whens": [NOW + 61]}, NOW)
+    assert late[f"{AGES}had"] == [-61]  # which the reader of ages refuses
 
 
 def test_rows_have_all_columns_of_ages(ages: HistoryAges) -> None:

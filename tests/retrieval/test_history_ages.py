@@ -1,7 +1,10 @@
 """Times that a request gives for its history."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from crosstower.errors import QueryError
@@ -30,12 +33,15 @@ def test_a_clock_may_be_a_minute_ahead() -> None:
         ([NOW], None, "got 1 times and none"),
         ([NOW, NOW - timedelta(1)], ["a", "b"], "expected the oldest first"),
         ([NOW + timedelta(1)], ["a"], "is after the time of the request"),
-        (["yesterday"], ["a"], "expected times such as 2026-01-31T18:30:00Z, got 'yesterday'"),
+        (["yesterday"], ["a"], "texts such as 2026-01-31T18:30:00Z, got 'yesterday'"),
+        ([SECONDS], ["a"], f"expected datetimes, or texts .* got {SECONDS}"),
+        ([NOW.date()], ["a"], "expected datetimes, or texts"),
+        ([None], ["a"], "expected datetimes, or texts .* got None"),
+        ([pd.NaT], ["a"], "expected datetimes, or texts .* got NaT"),
+        ([np.datetime64("2026-01-31")], ["a"], "expected datetimes, or texts"),
     ],
 )
-def test_wrong_times_are_refused(
-    times: list[datetime | str], history: list[str] | None, words: str
-) -> None:
+def test_wrong_times_are_refused(times: list[Any], history: list[str] | None, words: str) -> None:
     with pytest.raises(QueryError, match=words):
         ages_of(times, history, SECONDS)
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from crosstower.data.counters.list_ages import ages_at
 from crosstower.data.sources.frames import series_of
+from crosstower.errors import DataError
 from crosstower.recipe.event_list import TimedList
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.times import TimeFormat
@@ -61,9 +62,15 @@ class HistoryAges:
             now: the time of the request, in seconds since 1970.
 
         Raises:
-            DataError: a list of times cannot be read.
+            DataError: a list of times cannot be read, or is given without its history.
 
         """
+        for one in self.lists:
+            if one.times in row and one.column not in row:
+                raise DataError(
+                    f"column '{one.times}': holds the times of '{one.column}', which the query"
+                    f" lacks; give both, or leave '{one.times}' out"
+                )
         found = dict(row) | {ages: None for column, ages in self.columns.items() if column in row}
         given = [one for one in self.lists if one.column in row and one.times in row]
         for one in given:

@@ -6,10 +6,8 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from crosstower.data.counters.list_ages import AHEAD
 from crosstower.errors import QueryError
-
-AHEAD = 60
-"""Seconds that the clock of a client may be ahead."""
 
 
 def now_in_seconds() -> int:
@@ -54,14 +52,12 @@ def ages_of(
 
 
 def _seconds(given: datetime | str) -> int:
-    moment = given
-    if isinstance(moment, str):
-        try:
-            moment = datetime.fromisoformat(moment)
-        except ValueError:
-            raise QueryError(
-                f"history_times: expected times such as 2026-01-31T18:30:00Z, got {given!r}"
-            ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() // 1)
+    try:
+        moment = datetime.fromisoformat(given) if isinstance(given, str) else given
+        zone = UTC if moment.tzinfo is None else moment.tzinfo
+        return int(moment.replace(tzinfo=zone).timestamp() // 1)  # NaN if there is no time
+    except (AttributeError, TypeError, ValueError):
+        raise QueryError(
+            "history_times: expected datetimes, or texts such as 2026-01-31T18:30:00Z, got"
+            f" {given!r:.60}"
+        ) from None

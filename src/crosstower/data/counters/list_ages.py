@@ -17,6 +17,9 @@ from crosstower.recipe.times import ORDER, USUAL, TimeFormat
 from crosstower.values.arrays import Indices
 from crosstower.values.lists import id_lists, plain_lists
 
+AHEAD = 60
+"""Seconds that the clock of a client may be ahead."""
+
 _SECOND = 1_000_000_000
 
 
@@ -82,6 +85,8 @@ def ages_at(
 ) -> list[pl.Series]:
     """Return the ages of the events of histories that requests give, as lists `[B]`.
 
+    A time that is up to `AHEAD` after the request is one of now.
+
     Args:
         lists: of the model. One without times in the frame has null ages: all events are of now.
         frame: `[B]`, raw columns.
@@ -98,7 +103,9 @@ def ages_at(
             clock = list_clock(
                 FrameSource(frame, "the request"), one, formats.get(one.times, USUAL)
             )
-            found.append(list_ages(one, frame, clock, rows))
+            ages, element = list_ages(one, frame, clock, rows), pl.element()
+            ahead = element.is_between(-AHEAD, -1)
+            found.append(ages.list.eval(pl.when(ahead).then(0).otherwise(element)))
         else:
             found.append(pl.Series(one.ages, [None] * frame.height, dtype=pl.List(pl.Int64)))
     return found
