@@ -64,6 +64,18 @@ def test_the_title_comes_before_the_id_and_numbers_say_of_what(
         expect(row.locator(".attributes")).to_contain_text(f"price {item['price'][0]:.0f}")
 
 
+def test_a_title_has_many_names_and_an_address_is_not_read(browser: Browser, url: str) -> None:
+    found = """async () => {
+      const { titleOf, wordsOf } = await import("/page/titles.js");
+      const items = [{ id: 1, movie_title: "Heat", name: "x" }, { movie_title: "Heat" },
+        { brand_name: "Acme", product_name: "Anvil" }, { title: 7 }, null];
+      return [items.map((item) => titleOf(item) ?? null), wordsOf("https://a.b/c"), wordsOf(3)];
+    }"""
+    with tab(browser) as page:
+        page.goto(url)
+        assert page.evaluate(found) == [["x", "Heat", "Anvil", None, None], "", "3"]
+
+
 def test_the_taste_of_a_user_is_shown_in_words_and_pictures(
     browser: Browser, bundle: FakeBundle, url: str
 ) -> None:

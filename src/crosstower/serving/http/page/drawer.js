@@ -1,9 +1,10 @@
 // The drawer at the side: one item with its scores and similar items, or what a search found.
 
 import * as api from "./api.js";
-import { itemText, titleOf } from "./funnel.js";
+import { itemText } from "./funnel.js";
 import { byId, count, el, score, valueText } from "./parts.js";
 import { pictureOf } from "./pictures.js";
+import { titleOf } from "./titles.js";
 
 /**
  * Make the drawer. `context()`: { model, column, candidateOf(id), attributesOf(candidate),

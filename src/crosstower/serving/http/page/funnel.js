@@ -4,15 +4,9 @@ import { colourOf } from "./kinds.js";
 import { byId, calm, count, el, score, valueText } from "./parts.js";
 import { pictureOf } from "./pictures.js";
 import { movesText } from "./rules.js";
+import { titleOf, wordsOf } from "./titles.js";
 
-const TITLES = ["title", "name", "headline"];
 const ELSEWHERE = ["picture"]; // attributes that are drawn
-
-/** The attribute that is the title of an item; undefined without one. */
-export const titleOf = (attributes) => {
-  const name = TITLES.find((one) => typeof attributes?.[one] === "string");
-  return attributes?.[name];
-};
 
 /**
  * The stages that a response has, in order: [{ key, title, by, total, rankOf, scoreOf, move }].
@@ -218,7 +212,7 @@ export function itemText(id, attributes, column, type, instead) {
   const kind = type ?? known[column];
   const others = Object.entries(known).filter(
     ([name, value]) =>
-      ![column, ...ELSEWHERE].includes(name) && ![id, title].includes(value) && valueText(value) !== "",
+      ![column, ...ELSEWHERE].includes(name) && ![id, title].includes(value) && wordsOf(value) !== "",
   );
   const line = others.slice(0, 4).map(([name, value]) => named(name, value));
   const dot =

@@ -1,7 +1,7 @@
 // The history of a user: training rows, live events, events that wait, and attributes.
 
 import * as api from "./api.js";
-import { titleOf } from "./funnel.js";
+import { titleOf } from "./titles.js";
 import { byId, count, el, percent, time, valueText } from "./parts.js";
 import { pictureOf } from "./pictures.js";
 

@@ -1,9 +1,10 @@
 // The list of the shop: cards with a picture, a title, and how far each has moved since a click.
 
 import { colourOf } from "../kinds.js";
-import { moveText, titleOf } from "../funnel.js";
+import { moveText } from "../funnel.js";
 import { byId, calm, el, valueText } from "../parts.js";
 import { pictureOf } from "../pictures.js";
+import { titleOf, wordsOf } from "../titles.js";
 
 const SHOWN = 6; // attributes of a card
 
@@ -52,7 +53,7 @@ function offer(item, view) {
     el(
       "button",
       { type: "button", class: "look", "data-act": "look", click: (event) => event.detail < 2 && view.look(item) }, // a double click is one
-      pictureOf(attributes, "large") ?? tile(title, view.column, kind),
+      pictureOf(attributes, "large") ?? tile(titleOf(attributes)?.slice(0, 1) ?? `${id}`.slice(0, 6), view.column, kind),
       el("span", { class: "place" }, el("span", { class: "number" }, `${rank}`), moved, view.seen.has(id) && el("span", { class: "badge live" }, "clicked")),
       el("span", { class: "title" }, title),
       el("span", { class: "attributes" }, lineOf(item, view, title)),
@@ -67,15 +68,15 @@ function offer(item, view) {
   );
 }
 
-/** A square of the colour of its type, for an item without a picture. */
-function tile(title, column, kind) {
+/** A square of the colour of its type with a few letters, for an item without a picture. */
+function tile(letters, column, kind) {
   const colour = column && kind != null ? `colour-${colourOf(column, kind)}` : "";
-  return el("span", { class: `tile ${colour}`, "aria-hidden": "true" }, title.slice(0, 1));
+  return el("span", { class: `tile ${colour}`, "aria-hidden": "true" }, letters);
 }
 
 function lineOf(item, view, title) {
   const shown = Object.entries(item.attributes ?? {}).filter(
-    ([name, value]) => !view.hidden.includes(name) && value !== item.item_id && value !== title && valueText(value) !== "",
+    ([name, value]) => !view.hidden.includes(name) && value !== item.item_id && value !== title && wordsOf(value) !== "",
   );
   const words = shown.slice(0, SHOWN).map(([name, value]) => (typeof value === "number" ? `${name.replaceAll("_", " ")} ${valueText(value)}` : valueText(value)));
   const away = view.awayOf(item);

@@ -3,6 +3,7 @@
 import * as api from "../api.js";
 import { byId, count, el, later, percent, score } from "../parts.js";
 import { kindsOf } from "../kinds.js";
+import { titleOf } from "../titles.js";
 import { emptyWords, hourIn, kilometres, missingWords, offersOf, requestOf } from "./offers.js";
 import { drawOffers } from "./list.js";
 import { openMap } from "./map.js";
@@ -112,7 +113,7 @@ export function openShop(model, drawer) {
       others,
     });
     map?.draw(points(items));
-    byId("shop-title").textContent = titleOf();
+    byId("shop-title").textContent = heading();
     byId("shop-more").hidden = items.length <= state.shown;
     const lines = [
       items.length === 0 && emptyWords(asked()),
@@ -130,8 +131,8 @@ export function openShop(model, drawer) {
   const points = (items) =>
     items
       .filter(placed)
-      .map((item) => ({ id: item.item_id, at: placed(item), rank: item.rank, name: item.attributes.title ?? item.attributes.name ?? item.item_id, area: item.attributes[offers.area] }));
-  const titleOf = () => (search?.text() ? `“${search.text()}”` : visitor.isNew() ? "For you" : `For ${visitor.id()}`);
+      .map((item) => ({ id: item.item_id, at: placed(item), rank: item.rank, name: titleOf(item.attributes) ?? item.item_id, area: item.attributes[offers.area] }));
+  const heading = () => (search?.text() ? `“${search.text()}”` : visitor.isNew() ? "For you" : `For ${visitor.id()}`);
   const focusOn = (id) => {
     const place = state.response.items.findIndex((item) => `${item.item_id}` === id);
     if (place >= state.shown) showMore(place + 1);

@@ -2,8 +2,8 @@
 
 import * as api from "../api.js";
 import { byId, count, el } from "../parts.js";
-import { titleOf } from "../funnel.js";
 import { pictureOf } from "../pictures.js";
+import { titleOf } from "../titles.js";
 
 const KEY = "crosstower-visitor";
 const SEEN = 12;
