@@ -44,8 +44,8 @@ _WEIGHTS = json.dumps("6d0f…")
 
 PREAMBLE = """# Requests in curl and TypeScript
 
-Each operation of the [server](serving.md), as curl and TypeScript send it; the columns are those of
-a site of rentals. `python docs/make_clients.py` writes this page and the module
+How to call the [server](serving.md) from curl and TypeScript, operation by operation; the columns
+are those of a site of rentals. `python docs/make_clients.py` writes this page and the module
 `examples/clients/crosstower.ts` of the repository from the OpenAPI document, which a server has at
 `/openapi.json`. For Python, see [clients](clients.md).
 

@@ -124,6 +124,20 @@ def test_the_search_finds_a_term_and_a_name(address: str, browser: Browser) -> N
             assert page in found.locator("ul.search li a").all_inner_texts()
 
 
+def test_a_question_is_answered_by_the_first_results(address: str, browser: Browser) -> None:
+    asked = {
+        "how do I weight a task?": "Multi-task models",
+        "how do new items get served?": "Serving",
+        "how do I call the server from Python?": "Clients",
+        "how do I call the server from TypeScript?": "Requests in curl and TypeScript",
+    }
+    with tab(browser) as found:
+        for question, page in asked.items():
+            found.goto(f"{address}/{crosstower.__version__}/search.html?q={question}")
+            found.get_by_text("Search finished").wait_for()
+            assert page in found.locator("ul.search li a").all_inner_texts()[:2], question
+
+
 def test_the_root_leads_to_the_newest_version_and_a_list_to_the_others(
     site: Path, address: str, browser: Browser
 ) -> None:

@@ -3,6 +3,7 @@
 import re
 from importlib.metadata import version as version_of
 from itertools import accumulate, groupby
+from pathlib import Path
 from typing import Any
 
 project = "Crosstower"
@@ -22,6 +23,7 @@ html_static_path = ["static"]
 html_extra_path = ["extra"]  # copied to the root as it is
 html_js_files = ["versions.js", "sortable.js"]
 html_css_files = ["site.css"]
+html_search_scorer = str(Path(__file__).with_name("static") / "search_scorer.js")
 html_copy_source = False
 html_show_copyright = False
 html_sidebars = {
