@@ -37,7 +37,7 @@ export function openMap(changed, picked, numbered) {
   };
   const move = (centre) => {
     state.centre = centre;
-    if (state.radius === null) setRadius(Math.floor(state.steps.length / 2));
+    if (state.radius === null) setRadius(Math.floor(state.steps.length / 4)); // near, not half the map
     redraw();
     changed();
   };
