@@ -24,7 +24,7 @@ from crosstower.recipe.registry import Registry
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
-from crosstower.serving.http.schemas import EventsRequest, RecommendRequest
+from crosstower.serving.http.schemas import EventsRequest, ItemsRequest, RecommendRequest
 from crosstower.serving.http.user_routes import UsersRequest
 from crosstower.serving.http.vector_routes import VectorsRequest
 from crosstower.serving.retraining.plan import RetrainPlan
@@ -34,6 +34,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 BODIES = {
     "/v1/recommend": RecommendRequest,
     "/v1/events": EventsRequest,
+    "/v1/items": ItemsRequest,
     "/v1/users": UsersRequest,
     "/v1/vectors": VectorsRequest,
 }

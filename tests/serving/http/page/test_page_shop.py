@@ -166,12 +166,15 @@ def test_the_map_searches_within_a_distance_by_keyboard_and_by_pointer(
     assert where
     assert slider.get_attribute("aria-valuetext") == f"{where[3]} km"
     shop.locator(".map").focus()
-    shop.keyboard.press("ArrowUp")
+    with shop.expect_response("**/v1/recommend"):
+        shop.keyboard.press("ArrowUp")
     expect(shop.locator(".map")).not_to_have_attribute("aria-label", re.compile(where[1][:5]))
     box = shop.locator(".map").bounding_box()
     assert box
-    with shop.expect_request("**/v1/recommend"):
+    with shop.expect_response("**/v1/recommend") as response:
         shop.mouse.click(box["x"] + 3, box["y"] + box["height"] - 3)
+    best = str(response.value.json()["items"][0]["item_id"])
+    expect(shop.locator(CARD).first).to_have_attribute("data-id", best)
     shop.locator(f"{CARD} .look").first.focus()
     lit = shop.locator(".map .spot.on")
     expect(lit).to_have_attribute("data-id", shown(shop)[0])
