@@ -15,7 +15,7 @@ Jupyter to run it.
 
 
 def write_notebooks(notebooks: Path, folder: Path) -> None:
-    """Write one page per notebook into a folder, and its pictures beside it.
+    """Write a page per notebook, with its pictures, into a folder.
 
     Args:
         notebooks: folder with `.ipynb` files.

@@ -1,4 +1,4 @@
-"""A served bundle, and a server that misbehaves as it is told to."""
+"""A served bundle, and a server whose faults a test chooses."""
 
 import socket
 import threading

@@ -74,12 +74,16 @@ def holiday_chances(rows: pl.DataFrame) -> Chances:
 
     """
     known = rows.join(_tastes(), on="user_id", how="left", maintain_order="left")
-    taste = known.select(
+    return chances_of(rows, known.select(usual_taste()).to_series().to_numpy())
+
+
+def usual_taste() -> pl.Expr:
+    """Return a traveller's taste for a home, of the columns of both."""
+    return (
         3.0 * (pl.col("landscape") == pl.col("favourite"))
         + 1.5 * (pl.col("landscape") == pl.col("second"))
         + 0.8 * pl.col("features").list.contains(pl.col("wanted"))
     )
-    return chances_of(rows, taste.to_series().to_numpy())
 
 
 def chances_of(rows: pl.DataFrame, taste: NDArray[np.float64]) -> Chances:

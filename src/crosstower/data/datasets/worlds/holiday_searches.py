@@ -22,6 +22,7 @@ from crosstower.data.datasets.worlds.holiday_homes import (
     searches_of,
     shown_homes,
     travellers,
+    usual_taste,
     with_answers,
 )
 from crosstower.data.datasets.worlds.holiday_places import PLACES
@@ -95,16 +96,10 @@ def search_chances(rows: pl.DataFrame) -> Chances:
     meant = wishes().select("wish", wished="landscape", also="feature")
     known = rows.join(own, on="user_id", how="left", maintain_order="left")
     known = known.join(meant, on="wish", how="left", maintain_order="left")
-    offers = pl.col("features").list
-    usual = (
-        3.0 * (pl.col("landscape") == pl.col("favourite"))
-        + 1.5 * (pl.col("landscape") == pl.col("second"))
-        + 0.8 * offers.contains(pl.col("wanted"))
-    )
     asked = 4.0 * (pl.col("landscape") == pl.col("wished")) + 2.0 * (
-        offers.contains(pl.col("also")).fill_null(value=False)
+        pl.col("features").list.contains(pl.col("also")).fill_null(value=False)
     )
-    taste = known.select(pl.when(pl.col("wished").is_null()).then(usual).otherwise(asked))
+    taste = known.select(pl.when(pl.col("wished").is_null()).then(usual_taste()).otherwise(asked))
     return chances_of(rows, taste.to_series().to_numpy())
 
 
