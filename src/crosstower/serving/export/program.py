@@ -85,12 +85,12 @@ def save_onnx(program: ExportedProgram, path: Path, signature: Signature) -> Non
     needed_package("onnx")
     needed_package("onnxscript")
     with quiet(), torch.no_grad():
-        plain = program.run_decompositions({torch.ops.aten.embedding_bag.padding_idx: _bag})
         written = torch.onnx.export(
-            plain,
+            program,
             input_names=signature.input_names,
             output_names=signature.output_names,
             opset_version=OPSET,
+            custom_translation_table={torch.ops.aten.embedding_bag.padding_idx: _bag},
             dynamo=True,
             verbose=False,
         )
@@ -111,27 +111,32 @@ def _name_candidates(graph: Any) -> None:
 
 
 def _bag(  # noqa: PLR0917 - the operator's own signature
-    weight: Tensor,
-    codes: Tensor,
-    offsets: Tensor,
+    weight: Any,
+    codes: Any,
+    offsets: Any,
     scale_by_frequency: bool,
     mode: int,
     sparse: bool,
-    row_weights: Tensor | None,
+    row_weights: Any,
     last_offset: bool,
     padding: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the mean or sum of rows by one look-up; the default is a loop over the bags.
+) -> tuple[Any, Any, Any, Any]:
+    """Return the mean or sum of rows as ONNX, by one look-up; the default is a loop over the bags.
 
     All bags have the same length here, as lists are padded.
     """
     del scale_by_frequency, sparse, row_weights, last_offset  # of gradients, or not in use
-    bags = offsets.shape[0]
-    values = codes.reshape(bags, codes.shape[0] // bags)
-    present = (values != padding).unsqueeze(-1)
-    pooled = (torch.ops.aten.embedding.default(weight, values) * present).sum(1)
+    op = needed_package("onnxscript").opset20
+    shape = op.Concat(op.Shape(offsets), op.Constant(value_ints=[-1]), axis=0)
+    values = op.Reshape(codes, shape)
+    absent = op.Equal(values, op.CastLike(op.Constant(value_int=padding), values))
+    present = op.Unsqueeze(op.CastLike(op.Not(absent), weight), op.Constant(value_ints=[-1]))
+    items = op.Constant(value_ints=[1])
+    pooled = op.ReduceSum(op.Mul(op.Gather(weight, values), present), items, keepdims=False)
     if mode == _MEAN:
-        pooled = pooled / present.sum(1).clamp(min=1)
+        count = op.ReduceSum(present, items, keepdims=False)
+        one = op.CastLike(op.Constant(value_float=1.0), weight)
+        pooled = op.Div(pooled, op.Max(count, one))
     return pooled, offsets, offsets, offsets  # the last three are for the gradient
 
 
