@@ -6,6 +6,7 @@ import shlex
 import tomllib
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,12 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return found
 
 
-SERVED = {"python": "clients", "console": "requests"}
-"""The page by language whose code needs a server; tests/client/test_pages.py runs it."""
+ELSEWHERE = {"python": r"clients-\d+|README-0", "console": r"requests-\d+"}
+"""Blocks by language that other tests run: those that need a server, and the quickstart."""
 
 
 def named(language: str) -> pytest.MarkDecorator:
-    left_out = re.compile(rf"{SERVED.get(language)}-\d+")
+    left_out = re.compile(ELSEWHERE.get(language, "$"))
     found = [one for one in blocks(language) if not left_out.fullmatch(one[0])]
     return pytest.mark.parametrize("text", [t for _, t in found], ids=[n for n, _ in found])
 
@@ -94,9 +95,14 @@ def commands(text: str) -> list[list[str]]:
     return [[w for w in one if not re.match(r"CROSSTOWER_\w+=", w)] for one in words]
 
 
+@cache
+def whole_command() -> Any:
+    return get_command(app)
+
+
 def check_arguments(words: list[str]) -> None:
     """Parse the arguments of `crosstower`, without running anything."""
-    command: Any = get_command(app)
+    command: Any = whole_command()
     if words[0].startswith("--"):
         assert any(words == option.opts for option in command.params), words
         return
@@ -136,6 +142,7 @@ def test_a_command_shown_is_one_that_exists(text: str) -> None:
                 }
 
 
+@pytest.mark.slow
 def test_commands_in_the_text_exist() -> None:
     for page in PAGES:
         text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
@@ -149,6 +156,7 @@ def test_commands_in_the_text_exist() -> None:
             assert (ROOT / "benchmarks" / f"{name}.py").is_file(), f"{page.name}: {name}"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 @named("python")
 def test_python_shown_runs(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +168,7 @@ def test_python_shown_runs(text: str, tmp_path: Path, monkeypatch: pytest.Monkey
     exec(compile(text, "block", "exec"), {"__name__": "shown"})
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_the_readme_shows_the_quickstart_and_what_it_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
