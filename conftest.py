@@ -1,13 +1,26 @@
-"""How the tests run: one thread per process, and one process per core for the whole suite."""
+"""How the tests run: one thread per process, one process per core for the whole suite, and which.
+
+`pytest` leaves out what is marked `slow`. A file that is named runs whole, and so does everything
+with `-m ""`.
+"""
 
 import os
 
 import pytest
 
 MAX_WORKERS = 8
+QUICK = "not slow"  # as in pyproject.toml
 
 # Read by torch when it loads, also in the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Run a file that is named whole."""
+    named = [argument.partition("::")[0] for argument in config.args]
+    if config.option.markexpr == QUICK and all(name.endswith(".py") for name in named):
+        config.option.markexpr = ""
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

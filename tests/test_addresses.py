@@ -21,6 +21,8 @@ from .cli.command_line import run
 from .conftest import RECIPE, rows
 from .fixtures.object_store import SECRET
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("-o", "training.epochs=1", "-o", "evaluation.baselines=[]")
 
 

@@ -29,6 +29,8 @@ from crosstower.training.run import Run
 
 from .fixtures.processes import must_succeed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "examples").glob("*.yaml"))
 ROWS, MOST_USERS = 15_000, 1_000

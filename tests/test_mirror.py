@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 SOURCE, TESTS = ROOT / "src" / "crosstower", ROOT / "tests"
 FEW = 5  # statements within functions: a file with no more of them is a declaration
@@ -27,10 +29,12 @@ def lacking() -> list[str]:
     return sorted(str(n) for n in names if not (TESTS / n.parent / f"test_{n.name}").is_file())
 
 
+@pytest.mark.slow
 def test_every_source_file_with_logic_has_its_test_file() -> None:
     assert [name for name in lacking() if name not in EXCEPTIONS] == []
 
 
+@pytest.mark.slow
 def test_no_exception_outlives_its_reason() -> None:
     assert [name for name in EXCEPTIONS if name not in lacking()] == []
 

@@ -14,7 +14,7 @@ import crosstower as ct
 from crosstower.errors import RunError
 from crosstower.training.run import Run
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*never seen in training")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*never seen in training")]
 
 CELLS = [
     """

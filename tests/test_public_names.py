@@ -118,6 +118,7 @@ def test_an_unknown_name_is_an_attribute_error(face: str) -> None:
         importlib.import_module(face).__getattr__("fitt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["import crosstower", "import crosstower.cli.main"])
 def test_importing_loads_neither_torch_nor_polars(code: str) -> None:
     check = f"{code}, sys; sys.exit(bool({{'torch', 'polars'}} & set(sys.modules)))"

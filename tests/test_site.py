@@ -21,6 +21,8 @@ from .fixtures.made_once import made_once
 from .serving.http.page.browsing import browser, tab
 from .test_public_names import FACES
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["browser"]
 
 ROOT = Path(__file__).parents[1]

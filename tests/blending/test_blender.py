@@ -167,6 +167,7 @@ def test_scores_follow_their_rows():
     np.testing.assert_array_equal(fitted.score(frame[order]), fitted.score(frame)[order])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_blending_by_type_serves_the_relative_utility_at_the_cost_of_the_absolute_one(seed):
     # Photos and videos have nearly equal spreads, so which of them leads the top 10 after

@@ -32,6 +32,7 @@ def test_lists_are_in_order_and_say_what_each_task_adds(run: Run) -> None:
         assert one["blend__score"].is_sorted(descending=True)
 
 
+@pytest.mark.slow
 def test_the_page_and_the_figures_are_written(run: Run) -> None:
     result = blend_run(run, PROBIT)
     assert result.page.read_text().startswith("<!doctype html>")

@@ -44,6 +44,7 @@ def cli(*arguments: str | Path) -> int:
     return 0
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_caps_need_no_column_where_rows_are_scored(run: Run, frame: pl.DataFrame) -> None:
     blend_run(run, LIKE, diversity=CAPS)

@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from crosstower.blending.exploration.epsilon import Epsilon
 from crosstower.serving.bundle import Bundle
 
@@ -8,6 +10,7 @@ from ..fixtures.funnels import Runs
 from .command_line import Capture, run
 
 
+@pytest.mark.slow
 def test_a_bundle_is_made_and_says_how_to_serve_it(
     blended: Runs, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -48,6 +51,7 @@ def test_a_bundle_takes_an_exploration_as_yaml(
     assert Bundle.open(tmp_path / "bundle").explore == Epsilon(epsilon=0.3)
 
 
+@pytest.mark.slow
 def test_columns_that_every_request_must_give_are_said(
     cinema: Runs, rentals: Runs, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import pytest
+
 from .command_line import Capture, run
 
 
+@pytest.mark.slow
 def test_evaluating_other_rows_and_writing_elsewhere(here: Path, capsys: Capture) -> None:
     run(capsys, "fit", "small.yaml", "--out", "a")
     code, out, _ = run(capsys, "evaluate", "a", "--data", "rows.parquet", "--out", "b.html")

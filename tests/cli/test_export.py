@@ -23,6 +23,8 @@ from crosstower.training.run import Run
 from ..conftest import RECIPE, rows
 from ..fixtures.films import recipe as films_recipe
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:

@@ -14,6 +14,7 @@ def test_json_is_for_machines(here: Path, capsys: Capture) -> None:
     assert json.loads(out)["click"]["wide_deep"]["auc"]["mean"] > 0.7
 
 
+@pytest.mark.slow
 def test_a_run_folder_can_be_resumed(here: Path, capsys: Capture) -> None:
     run(capsys, "fit", "small.yaml", "--out", "a")
     code, out, _ = run(capsys, "fit", "--resume", "a")

@@ -24,6 +24,8 @@ from crosstower.training.weight_files import is_by_rows, read_tensors
 
 from ..conftest import rows
 
+pytestmark = pytest.mark.slow
+
 needs_torchrec = pytest.mark.skipif(
     find_spec("torchrec") is None, reason="torchrec, which several processes need, is missing"
 )

@@ -11,6 +11,7 @@ from crosstower import __version__
 from .command_line import Capture, run
 
 
+@pytest.mark.slow
 def test_the_journey_of_a_newcomer(here: Path, capsys: Capture) -> None:
     code, out, _ = run(capsys, "init", "rows.parquet", "-o", "mine.yaml")
     assert (code, "crosstower fit mine.yaml" in out) == (0, True)

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from .command_line import Capture, run
 
 
+@pytest.mark.slow
 def test_predictions_in_parts(here: Path, capsys: Capture) -> None:
     assert run(capsys, "fit", "small.yaml", "--out", "run", "-o", "training.epochs=1")[0] == 0
     parts = ("predict", "run", "rows.parquet", "-o", "scores", "--partition-size", "500")

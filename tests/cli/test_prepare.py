@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import pytest
+
 from .command_line import Capture, run
 
 
+@pytest.mark.slow
 def test_rows_are_prepared_once_and_trained_on(here: Path, capsys: Capture) -> None:
     code, out, _ = run(capsys, "prepare", "small.yaml", "--out", "rows.prepared")
     assert (code, out.splitlines()[1]) == (

@@ -19,6 +19,8 @@ from crosstower.training.run import Run
 
 from .command_line import Capture, run
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 120
 
 

@@ -103,6 +103,7 @@ def test_what_is_no_bundle_is_not_served(
     assert not served
 
 
+@pytest.mark.slow
 def test_a_state_that_is_damaged_or_in_use_ends_the_command(
     bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
 ) -> None:

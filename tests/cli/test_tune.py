@@ -15,6 +15,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_recipe_is_tuned_and_its_page_named(here: Path, capsys: Capture) -> None:
     code, out, progress = run(capsys, "tune", "small.yaml", "--trials", "2", "--out", "t")
     assert code == 0

@@ -49,6 +49,7 @@ def test_a_missing_package_is_named(
         open_daft("ray")
 
 
+@pytest.mark.slow
 def test_a_process_has_one_runner() -> None:
     """In a process of its own, as the runner of this one stays."""
     code = """

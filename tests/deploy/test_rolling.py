@@ -13,11 +13,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import polars as pl
+import pytest
 
 from crosstower.serving.bundle import Bundle
 
 from .files import documents
 from .replicas import Replica, proxied, running, wait_until
+
+pytestmark = pytest.mark.slow
 
 LISTING = {"city": "Atlantis", "price": 50.0, "amenities": ["wifi"]}
 

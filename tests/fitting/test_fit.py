@@ -29,6 +29,7 @@ def quick(recipe: Recipe, out: Path, **options: Any) -> Run:
     return fit(recipe, out=out, quiet=True, **options)
 
 
+@pytest.mark.slow
 def test_a_run_folder_holds_everything(recipe: Recipe, tmp_path: Path) -> None:
     run = quick(recipe, tmp_path / "runs" / "a", seeds=2)
     files = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
@@ -61,6 +62,7 @@ def test_the_model_learns_and_beats_the_constant(recipe: Recipe, tmp_path: Path)
     assert metrics["peak_memory_mb"] > 10
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_repeat(recipe: Recipe, tmp_path: Path) -> None:
     one, other = (quick(recipe, tmp_path / name, seeds=2) for name in ("a", "b"))
     weights = [
@@ -73,6 +75,7 @@ def test_seeds_differ_and_repeat(recipe: Recipe, tmp_path: Path) -> None:
     assert not torch.equal(weights[0][name], weights[1][name])
 
 
+@pytest.mark.slow
 def test_a_frame_and_a_schema_are_enough(frame: pl.DataFrame, tmp_path: Path) -> None:
     schema = ct.Schema(columns={"genre": "categorical"}, tasks={"click": "binary"})  # type: ignore[arg-type]
     run = ct.fit(schema, data=frame.to_pandas(), out=tmp_path / "a", quiet=True)
@@ -128,6 +131,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     monkeypatch.setattr(Watcher, "advance", press)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [3, 12, 30])
 def test_an_interrupted_run_goes_on_to_equal_weights(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
@@ -151,6 +155,7 @@ def test_an_interrupted_run_goes_on_to_equal_weights(
     assert epochs == sorted(set(epochs))
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_run_changes_nothing(recipe: Recipe, tmp_path: Path) -> None:
     run = quick(recipe, tmp_path / "a")
     before = run.metrics["tasks"]
@@ -168,6 +173,7 @@ def test_resuming_with_another_recipe_is_refused(
         quick(other, folder / "a", resume=True)
 
 
+@pytest.mark.slow
 def test_resuming_with_other_rows_is_refused(
     recipe: Recipe, frame: pl.DataFrame, tmp_path: Path
 ) -> None:
@@ -198,6 +204,7 @@ def test_a_loss_that_explodes_names_step_and_columns_and_keeps_the_checkpoint(
 CALIBRATED = Calibration(method="platt", by="genre", negative_sampling_rate={"click": 0.5})
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_predictions_are_calibrated_alike_in_training_and_afterwards(
     recipe: Recipe, frame: pl.DataFrame, tmp_path: Path
@@ -224,6 +231,7 @@ def test_predictions_are_calibrated_alike_in_training_and_afterwards(
     assert gaps["gap"].max() < 1e-5  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_calibrated_numbers_keep_to_the_range_of_their_labels(
     recipe: Recipe, tmp_path: Path
 ) -> None:
@@ -247,6 +255,7 @@ def test_calibrated_numbers_keep_to_the_range_of_their_labels(
     assert line.low == 0  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_the_report_shows_calibration_before_and_after(recipe: Recipe, tmp_path: Path) -> None:
     run = quick(recipe.model_copy(update={"calibration": CALIBRATED}), tmp_path / "a")
     report = task_reports(run, stored_predictions(run))[0]
@@ -260,6 +269,7 @@ def test_the_report_shows_calibration_before_and_after(recipe: Recipe, tmp_path:
     assert "before" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("balance", ["uncertainty", "gradnorm", "pcgrad"])
 def test_every_balance_trains_and_resumes(
     recipe: Recipe, tmp_path: Path, balance: str, monkeypatch: pytest.MonkeyPatch
@@ -289,6 +299,7 @@ def test_every_balance_trains_and_resumes(
     assert set(record) >= {"weight.click", "weight.watch_time"}
 
 
+@pytest.mark.slow
 def test_tables_in_host_memory_train_alike(recipe: Recipe, tmp_path: Path) -> None:
     """On the CPU, where both places are one: the path is gone through, the result must agree."""
     there = recipe.training.model_copy(update={"tables": "host"})

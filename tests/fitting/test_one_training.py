@@ -146,6 +146,7 @@ def test_an_interrupted_refit_goes_on_as_if_nothing_had_been(
     assert same(*(weights(r.model_folder("mlp", 0) / REFIT) for r in (run, resumed)))
 
 
+@pytest.mark.slow
 def test_weights_in_several_files_are_as_good_as_those_in_one(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +190,7 @@ def test_a_run_that_is_ended_by_hand_is_not_trained_again(
     assert "not trained again on train and valid rows" in ended.report.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_more_epochs_make_the_refit_longer(tmp_path: Path, schedule: str) -> None:
     settings = ("training.refit=true", f"training.schedule={schedule}", "training.patience=6")

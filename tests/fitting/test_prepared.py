@@ -19,6 +19,8 @@ from ..fixtures.counted_rows import write_counted
 from ..fixtures.films import recipe as film_recipe
 from ..fixtures.films import search_recipe
 
+pytestmark = pytest.mark.slow
+
 
 def changed(text: str, folder: Path, *overrides: str) -> Recipe:
     return parse_recipe(text, list(overrides), folder=folder)

@@ -57,6 +57,7 @@ def stop(monkeypatch: pytest.MonkeyPatch, steps: int, *arguments: Any, **options
     return str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_call", ["as before", "as advised"])
 def test_a_schema_and_a_frame_go_on(
     frame: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_call: str
@@ -90,6 +91,7 @@ def test_a_run_on_a_frame_says_how_to_go_on(
         _ = Run.open(tmp_path / "cut").metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("relative", [True, False])
 def test_a_path_given_from_python_is_part_of_the_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, relative: bool
@@ -128,6 +130,7 @@ def test_going_on_with_more_epochs_equals_a_longer_training(
     assert Run.open(run.folder).recipe.training.epochs == 4
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_with_more_epochs(
     recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,6 +181,7 @@ def _last(run: Run) -> Path:
     return run.model_folder("wide_deep", 0) / "last.safetensors"
 
 
+@pytest.mark.slow
 def test_the_command_ends_a_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

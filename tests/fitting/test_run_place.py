@@ -48,6 +48,7 @@ def test_an_existing_folder_is_refused_with_the_way_on(recipe: Recipe, tmp_path:
         refuse_existing(run.folder)
 
 
+@pytest.mark.slow
 def test_only_a_run_is_overwritten(recipe: Recipe, tmp_path: Path) -> None:
     run = fit(short(recipe), out=tmp_path / "run", quiet=True)
     with pytest.raises(RunError, match="already exists"):
@@ -134,6 +135,7 @@ def short(recipe: Recipe) -> Recipe:
     )
 
 
+@pytest.mark.slow
 def test_a_run_at_an_address_is_the_run_of_a_folder(
     bucket: str, recipe: Recipe, tmp_path: Path
 ) -> None:
@@ -152,6 +154,7 @@ def test_a_run_at_an_address_is_the_run_of_a_folder(
         fit(f"{bucket}/runs/first", resume=True, quiet=True)
 
 
+@pytest.mark.slow
 def test_an_interrupted_upload_is_no_run_and_resuming_completes_it(
     proxy: Proxy, bucket: str, recipe: Recipe
 ) -> None:

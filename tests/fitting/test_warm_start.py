@@ -91,6 +91,7 @@ def users(run: Run) -> list[int]:
 RANKERS = ["deepfm", "dlrm", "autoint", "masknet", "finalmlp", "gdcn", "wukong"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["wide_deep", "dcn_v2", "mmoe", *RANKERS])
 def test_the_first_checkpoint_answers_as_the_earlier_run(model: str, tmp_path: Path) -> None:
     plain = "schema.columns.age={kind: numeric, transform: bucketise, boundaries: [40, 45]}"

@@ -56,6 +56,7 @@ def test_a_funnel_without_rules_has_no_such_stage(funnel: Funnel, queries: Funne
     assert "ruled" not in lists.shown
 
 
+@pytest.mark.slow
 def test_a_pinned_candidate_is_at_its_place_and_filters_shorten_lists(
     funnel: Funnel, queries: FunnelQueries
 ) -> None:

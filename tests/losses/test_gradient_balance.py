@@ -114,6 +114,7 @@ def accuracy_after_training(balance: Balance) -> float:
     return float((guess == (held_out.labels[:, 0] == 1)).float().mean())
 
 
+@pytest.mark.slow
 def test_watch_time_in_raw_seconds_drowns_clicks_unless_it_is_balanced() -> None:
     """Losses of 0.7 and of 400,000: by chance 0.5 of the clicks are guessed, at best 0.8."""
     drowned = accuracy_after_training(StaticBalance([1.0, 1.0]))

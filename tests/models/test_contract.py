@@ -171,6 +171,7 @@ def checkerboard(rows: int, seed: int) -> Batch:
     return Batch((cells + 3).int(), torch.empty(rows, 0), {}, labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", model_names())
 def test_a_checkerboard_is_learnt_by_all_but_the_linear_model(name: str) -> None:
     board = Layout((CodeField("a", 19, "a"), CodeField("b", 19, "b")), (), (), (CLICK,))

@@ -96,6 +96,7 @@ def test_one_list_for_all_rows_is_that_list_in_each() -> None:
     torch.testing.assert_close(store(codes, once), store(codes, each))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The tensor attributes self.pools")  # torch's, of its own GRU
 def test_an_exported_store_pools_lists_of_any_number_and_length() -> None:
     """Eager pooling cuts the padding that all lists share; an export cannot look at values."""

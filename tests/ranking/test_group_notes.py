@@ -74,6 +74,7 @@ def test_the_counts_are_those_of_the_training_rows(tmp_path: Path) -> None:
     assert f"'click': in {equal} of {sizes.height} groups" in notes
 
 
+@pytest.mark.slow
 def test_a_resumed_training_and_prepared_rows_give_the_same_weights(tmp_path: Path) -> None:
     recipe, frame = recipe_of(loss="softmax", sample_weight="w"), split(rows())
     whole = fit(recipe, data=frame, out=tmp_path / "whole", quiet=True)

@@ -84,6 +84,7 @@ def test_equal_labels_are_refused_before_training(
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.slow
 def test_crosses_that_a_model_does_not_read_are_named(recipe_text: str, folder: Path) -> None:
     override = "evaluation.baselines=[logistic_regression, mlp]"
     wide = quick(parse_recipe(recipe_text, [override], folder=folder), folder / "a")

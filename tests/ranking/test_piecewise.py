@@ -21,6 +21,8 @@ from crosstower.recipe.recipe import Recipe
 
 from ..fixtures.every_kind import COLUMNS, TASKS, events, rows
 
+pytestmark = pytest.mark.slow
+
 
 def recipe_of(folder: Path, path: str, **data: Any) -> Recipe:
     split = {"kind": "random", "fractions": [0.6, 0.2, 0.2]}

@@ -88,6 +88,7 @@ def test_the_report_is_of_what_is_served(run: Run) -> None:
     assert len(stored["click__prediction"].unique()) <= ITEMS * 9  # whatever the positions
 
 
+@pytest.mark.slow
 def test_a_bundle_and_an_export_serve_without_them(run: Run, tmp_path: Path) -> None:
     rows = impressions().head(50).drop("position", "device")
     expected = run.predict(rows)["click__prediction"]

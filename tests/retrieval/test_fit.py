@@ -34,6 +34,7 @@ def test_a_search_recipe_is_measured_beside_bm25(search_run: Run) -> None:
     assert found > metrics["popularity"]["recall@20"]["mean"] + 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "retrieval",
     [
@@ -58,6 +59,7 @@ def test_every_objective_learns(tmp_path: Path, retrieval: dict[str, Any]) -> No
     assert metrics["two_tower"]["recall@10"]["mean"] > known + 0.08
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["mean", "gru", "transformer", "bsarec", "hstu", "times"])
 def test_every_pooling_learns(tmp_path: Path, pooling: str) -> None:
     read = {"pooling": "hstu", "times": True} if pooling == "times" else {"pooling": pooling}

@@ -15,6 +15,7 @@ from crosstower.training.trainer import TrainingInterruptedError
 from ..fixtures.films import recipe, watches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("negatives", [{}, {"uniform": 8, "hard": 1, "hard_pool": 9}])
 def test_a_resumed_training_ends_where_an_undisturbed_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, negatives: dict[str, int]

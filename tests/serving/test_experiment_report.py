@@ -80,6 +80,7 @@ def test_a_state_without_events_of_the_experiment_is_explained(tmp_path: Path) -
         state_report(tmp_path, experiment())
 
 
+@pytest.mark.slow
 def test_the_process_answers_with_the_report_or_the_problem(folder: Path) -> None:
     def answer(state: Path) -> dict[str, object]:
         given = {"experiment": experiment().model_dump_json(), "state": str(state)}

@@ -29,6 +29,7 @@ def spread(live: Live) -> float:
     return float(candidates_of(live, 1).score.std())
 
 
+@pytest.mark.slow
 def test_estimates_cover_the_true_value(live: Live, bundle: Bundle, tmp_path: Path) -> None:
     log_lists(live, tmp_path, PlackettLuce(temperature=SOFT * spread(live)), lists=LISTS)
     report = evaluate_logged(bundle, tmp_path, temperature=0.4 * spread(live))
@@ -69,6 +70,7 @@ def test_the_best_order_is_evaluated_at_temperature_0(
     assert abs(found.value - truth) < 4 * found.standard_error
 
 
+@pytest.mark.slow
 def test_rules_of_the_bundle_are_not_applied_again(
     live: Live, bundle: Bundle, blended: Runs, tmp_path: Path
 ) -> None:

@@ -12,6 +12,8 @@ from crosstower.training.row_shards import join_rows, read_whole, sizes_of
 
 from ..fixtures.resumed import EQUAL, ROWS
 
+pytestmark = pytest.mark.slow
+
 WHOLE = ROWS | EQUAL
 
 

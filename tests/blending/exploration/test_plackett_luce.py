@@ -30,6 +30,7 @@ def test_conditional_probabilities_multiply_to_that_of_the_order():
     assert np.prod(found) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_draws_have_the_stated_probabilities():
     pool = pool_of(1.0, 0.8, 0.5, 0.0, -0.5)
     assert min(p_values(PlackettLuce(temperature=0.7), pool, 3)) > 1e-3

@@ -64,6 +64,7 @@ def test_each_rank_and_each_item_have_a_total_probability_of_1(items, noise):
     np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_draws_have_the_stated_probabilities():
     pool = pool_of(1.0, 0.8, 0.5, 0.3, 0.0, rows=(90, 0, 3, 40, 0))
     assert min(p_values(Thompson(prior_sd=0.8, noise_sd=2.0), pool, 3)) > 1e-3

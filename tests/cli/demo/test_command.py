@@ -11,6 +11,7 @@ from crosstower.serving.bundle.forms import EAGER
 from ..command_line import Capture, run
 
 
+@pytest.mark.slow
 def test_the_demo_trains_compares_and_ends_without_a_server(
     here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

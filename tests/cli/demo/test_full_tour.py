@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from ..command_line import Capture, run
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_tour_tells_chance_from_skill(here: Path, capsys: Capture) -> None:

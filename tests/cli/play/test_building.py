@@ -19,6 +19,7 @@ from crosstower.serving.bundle.live import Live
 SMALL = replace(SHOPS["homes"], rows=1_500)
 
 
+@pytest.mark.slow
 def test_the_bundle_serves_a_new_visitor_with_a_wish(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def written(fit: EncoderFit, folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [2, 7, 600])
 @pytest.mark.parametrize("warm", [False, True])
 def test_what_parts_taught_is_merged_in_any_order(tmp_path: Path, parts: int, warm: bool) -> None:

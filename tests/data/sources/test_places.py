@@ -121,6 +121,7 @@ def test_versions_of_an_iceberg_table(tmp_path: Path) -> None:
         open_source(folder)
 
 
+@pytest.mark.slow
 def test_an_iceberg_table_at_an_address(bucket: str, s3_server: str) -> None:
     from pyiceberg.catalog import load_catalog
 

@@ -97,12 +97,14 @@ def test_a_good_reward_model_takes_variance_away():
     assert spread["self_normalised"] < 0.9 * spread["inverse_propensity"]
 
 
+@pytest.mark.slow
 def test_doubly_robust_forgives_a_wrong_model():
     bandit, found = repeated(model=WRONG_MODEL)
     assert sds_from(bandit.value, found["direct_method"]) > 10.0
     assert sds_from(bandit.value, found["doubly_robust"]) < 4.0
 
 
+@pytest.mark.slow
 def test_smaller_weights_say_how_far_a_wrong_model_may_lead_them():
     bandit, found = repeated(model=WRONG_MODEL)
     whole = np.sqrt(np.mean((found["doubly_robust"][:, 0] - bandit.value) ** 2))
@@ -119,6 +121,7 @@ def test_doubly_robust_forgives_wrong_propensities():
     assert sds_from(bandit.value, found["doubly_robust"]) < 4.0
 
 
+@pytest.mark.slow
 def test_doubly_robust_cannot_forgive_both():
     bandit, found = repeated(model=WRONG_MODEL, logging=WRONG_LOGGING)
     assert sds_from(bandit.value, found["doubly_robust"]) > 10.0

@@ -19,6 +19,7 @@ from ...fixtures.bandit import (
 )
 
 
+@pytest.mark.slow
 def test_refits_give_the_direct_method_a_standard_error(
     bandit_run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

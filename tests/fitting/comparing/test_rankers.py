@@ -60,6 +60,7 @@ def test_runs_of_other_columns_are_compared_by_their_labels(compared: Comparison
     assert "The fingerprints of the rows differ, as with other columns" in compared.notes[0]
 
 
+@pytest.mark.slow
 def test_a_run_does_not_differ_from_a_copy(rankers: tuple[Run, Run, Run], tmp_path: Path) -> None:
     same = run_of(RANKS, tmp_path / "same", seeds=2)
     for task in compare([rankers[0], same]).tasks:
@@ -67,6 +68,7 @@ def test_a_run_does_not_differ_from_a_copy(rankers: tuple[Run, Run, Run], tmp_pa
         assert all(t.verdict == "not significant" for t in task.tests["same"])
 
 
+@pytest.mark.slow
 def test_rankers_of_other_rows_are_refused(rankers: tuple[Run, Run, Run], tmp_path: Path) -> None:
     good = rankers[0]
     moved = run_of(RANKS, tmp_path / "moved", "data.split={kind: random, seed: 1}")

@@ -12,6 +12,8 @@ from crosstower.recipe.recipe import Recipe, load_recipe
 
 from ...fixtures.processes import must_succeed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 WORKER = ROOT / "benchmarks" / "scale_worker.py"
 BATCH, STEPS, COLUMNS = 256, 6, 6

@@ -25,6 +25,8 @@ from crosstower.training.trainer import TrainingInterruptedError
 from ...conftest import rows
 from ...fixtures.tuned import tuned_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -16,6 +16,8 @@ from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.bundle.live import Live
 
+pytestmark = pytest.mark.slow
+
 LISTINGS = pl.DataFrame(
     {
         "listing_id": [7, 8, 9],

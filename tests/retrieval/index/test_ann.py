@@ -187,6 +187,7 @@ def of_ten(index: ExactIndex, exact: ExactIndex, queries: np.ndarray, **options:
     return float(np.mean([len(one & other) / len(other) for one, other in pairs]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", ["float32", "bfloat16", "int8"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_recall_holds_on_any_vectors_through_changes(kind: str, storage: Storage) -> None:
@@ -207,6 +208,7 @@ def test_recall_holds_on_any_vectors_through_changes(kind: str, storage: Storage
     assert of_ten(index, exact, queries, where="u < 0.01") >= 0.95
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove"]), st.integers(0, 2**31)), max_size=6))
 def test_any_changes_leave_what_the_exact_index_has(steps: list[tuple[str, int]]) -> None:

@@ -168,6 +168,7 @@ def test_names_in_a_saved_address_are_never_sql(
         open_index(path.parent)
 
 
+@pytest.mark.slow
 def test_a_database_that_swallows_every_packet_is_given_up(
     url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

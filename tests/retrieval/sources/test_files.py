@@ -17,6 +17,8 @@ from crosstower.training.run import Run
 
 from ...fixtures.sourced_films import SOURCES, TOTAL, SourcedFilms
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_run_has_the_sources_of_its_recipe(sourced_films: SourcedFilms) -> None:
     sources = open_sources(sourced_films.retrieval)

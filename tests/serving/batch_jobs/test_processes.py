@@ -31,6 +31,7 @@ def test_all_partitions_are_done(job: Job, processes: int) -> None:
     assert done(job, job.work, [], processes) == []
 
 
+@pytest.mark.slow
 def test_the_partition_of_a_killed_worker_is_done_again(job: Job) -> None:
     work = job.faulty(KillOnce(job.output.folder, 1))
     events = done(job, work, job.partitions, 2)
@@ -39,6 +40,7 @@ def test_the_partition_of_a_killed_worker_is_done_again(job: Job) -> None:
     assert job.rows() == list(range(100))
 
 
+@pytest.mark.slow
 def test_a_partition_that_kills_every_worker_is_named(job: Job) -> None:
     work = job.faulty(KillOnce(job.output.folder, 0, always=True))
     with pytest.raises(RunError, match=r"partition 0 \(.*its worker has died 3 times \(signal 9"):

@@ -17,6 +17,8 @@ from crosstower.training.run import Run
 
 from .copying import FACTS, Job
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "fixtures" / "ray_jobs.py"
 SECONDS = 600

@@ -18,6 +18,8 @@ from crosstower.serving.batch_jobs.run import run_job
 
 from .copying import FACTS, Copy, Job
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SECONDS = 120
 DRIVER = """

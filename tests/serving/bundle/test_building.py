@@ -17,6 +17,7 @@ from ...fixtures.live_films import LiveFilms
 from ...fixtures.retrieved_films import RetrievedFilms
 
 
+@pytest.mark.slow
 def test_the_version_is_that_of_the_content(blended: Runs, bundle: Bundle, tmp_path: Path) -> None:
     same = make_bundle([blended.ranking, blended.retrieval], tmp_path / "same", candidates=50)
     alone = make_bundle([blended.retrieval], tmp_path / "alone")

@@ -95,6 +95,7 @@ def test_known_users_that_find_their_key_are_counted(
     assert (of_users.of, of_users.found, of_users.rows) == ("users", found, 50)
 
 
+@pytest.mark.slow
 def test_a_key_that_comes_with_each_request_is_not_counted(cinema: Runs, tmp_path: Path) -> None:
     table = pl.DataFrame({"hour": list(range(24)), "night": [h < 6 for h in range(24)]})
     ranking = joining(cinema, tmp_path, table, on="hour")

@@ -23,6 +23,8 @@ from ...fixtures.funnels import Runs
 from ...funnel.online.test_funnel import LISTING, funnel_of
 from ..conftest import Start
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_bundle_that_only_retrieves(blended: Runs, tmp_path: Any) -> None:
     live = Live.open(make_bundle([blended.retrieval], tmp_path / "b"))

@@ -14,6 +14,8 @@ from crosstower.serving.export.sample import sample
 
 from ...ranking.test_scorer import EVERYTHING, OF_USER, cleaned, rows_of, scorer_of
 
+pytestmark = pytest.mark.slow
+
 COUNTS = (1, 2, 7, 500)
 FEW = ("user", "age", "item", "tags", "target", "wide")
 CASES = [("wide_deep", "every column", True), ("dcn_v2", "every column", False)]

@@ -188,6 +188,7 @@ def test_columns_of_the_query_that_only_another_bundle_knows_are_left_out(
     assert "color" in problem(unknown, 422)["detail"]
 
 
+@pytest.mark.slow
 def test_a_swap_changes_the_main_bundle_only(
     client: TestClient, other: Bundle, blended: Runs, tmp_path: Path
 ) -> None:

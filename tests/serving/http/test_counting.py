@@ -309,6 +309,7 @@ def test_a_row_without_a_key_column_is_refused(counted_films: CountedFilms, star
         assert "\0" not in shown
 
 
+@pytest.mark.slow
 def test_erased_users_and_deleted_events_count_no_more(
     counted_films: CountedFilms, start: Start, tmp_path: Path
 ) -> None:

@@ -13,6 +13,8 @@ from crosstower.serving.bundle import Bundle
 
 from ..processes import serving
 
+pytestmark = pytest.mark.slow
+
 OPERATIONS = [
     *(("POST", f"/v1/{name}") for name in ("recommend", "rank", "search", "similar", "events")),
     *((method, "/v1/users") for method in ("PUT", "GET", "DELETE")),

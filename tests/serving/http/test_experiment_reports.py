@@ -126,6 +126,7 @@ def test_requests_for_a_report_share_one_process_until_it_is_old(
     within(reports, work)
 
 
+@pytest.mark.slow
 def test_a_report_that_is_too_old_is_computed_again(
     file: Path, state: Path, processes: list[asyncio.subprocess.Process]
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_report_that_is_too_old_is_computed_again(
     within(reports, work)
 
 
+@pytest.mark.slow
 def test_a_report_that_takes_too_long_or_has_too_many_events_is_refused(
     file: Path, state: Path, processes: list[asyncio.subprocess.Process]
 ) -> None:

@@ -110,6 +110,7 @@ def test_bodies_that_are_no_json(client: TestClient, what: str, content: bytes) 
     send(client, what, content)
 
 
+@pytest.mark.slow
 @many
 @given(
     st.lists(st.dictionaries(CELLS, JSON, max_size=7), min_size=1, max_size=4),

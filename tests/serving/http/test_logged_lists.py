@@ -152,6 +152,7 @@ def test_a_list_whose_log_fails_is_not_shown(
     assert "the disk is full" in found["detail"]
 
 
+@pytest.mark.slow
 def test_the_bundle_and_the_server_have_defaults(rentals: Runs, tmp_path: Path) -> None:
     made = make_bundle(
         [rentals.retrieval, rentals.ranking], tmp_path / "b", candidates=20, explore=EPSILON

@@ -150,6 +150,7 @@ def workers(folder: Path, count: int) -> Iterator[list[Worker]]:
         yield started
 
 
+@pytest.mark.slow
 def test_workers_are_shown_as_one(tmp_path: Path) -> None:
     folder = fresh_metrics_folder(tmp_path)
     with workers(folder, 2) as (one, two):
@@ -180,6 +181,7 @@ def test_workers_are_shown_as_one(tmp_path: Path) -> None:
         assert found["crosstower_score_drift{task=click,version=old}"] == -1
 
 
+@pytest.mark.slow
 def test_a_new_start_begins_at_nothing(tmp_path: Path) -> None:
     with workers(fresh_metrics_folder(tmp_path), 1) as (one,):
         one("metrics.items_written(5)", "metrics.queue_length(5)")

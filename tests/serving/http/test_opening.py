@@ -15,6 +15,7 @@ from ..conftest import Start
 from .client import LISTING, find, problem
 
 
+@pytest.mark.slow
 def test_a_bundle_is_swapped_for_a_good_one_only(
     start: Start, bundle: Bundle, blended: Runs, tmp_path: Path
 ) -> None:

@@ -23,6 +23,8 @@ from crosstower.serving.state.event_export import export_events
 from ...fixtures.funnels import Runs
 from ..processes import Server, serving
 
+pytestmark = pytest.mark.slow
+
 LISTING = {"city": "Atlantis", "price": 50.0, "amenities": ["wifi"]}
 
 

@@ -9,11 +9,14 @@ from typing import Any
 
 import httpx
 import polars as pl
+import pytest
 
 from ...fixtures.counted_films import CountedFilms
 from ...fixtures.live_films import FILMS
 from ..processes import Server, serving
 from .test_counting import counted, rank
+
+pytestmark = pytest.mark.slow
 
 EVERY_FILM = [f"f{n:02d}" for n in range(FILMS)]
 

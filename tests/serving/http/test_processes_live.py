@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import polars as pl
+import pytest
 
 from crosstower.experiments.assignment import Assignment
 from crosstower.serving.bundle.live import Live
@@ -21,6 +22,8 @@ from crosstower.serving.state.state import State
 
 from ...fixtures.live_films import FILMS, UNTIL, LiveFilms
 from ..processes import Server, serving
+
+pytestmark = pytest.mark.slow
 
 LATER = datetime.fromtimestamp(UNTIL, UTC)
 USERS = 8

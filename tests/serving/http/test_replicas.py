@@ -25,6 +25,8 @@ from ..conftest import Start
 from ..processes import Server, serving
 from .client import service_of
 
+pytestmark = pytest.mark.slow
+
 USERS, SECONDS = 5, 90
 STALE = 2  # seconds without news after which a server is not ready
 

@@ -26,6 +26,7 @@ def settings(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return Settings(bundle=bundle.folder, state=tmp_path / "state")
 
 
+@pytest.mark.slow
 def test_a_second_server_is_refused_until_the_first_ends(
     settings: Settings, bundle: Bundle
 ) -> None:

@@ -18,6 +18,8 @@ from ..conftest import Start
 from ..processes import serving
 from .client import LISTING, service_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fresh(blended: Runs, tmp_path_factory: pytest.TempPathFactory) -> Bundle:

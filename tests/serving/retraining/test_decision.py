@@ -52,6 +52,7 @@ def verdict(measures: Measures, limits: GateLimits = LIMITS) -> Verdict:
     return decide([measures], rows=ROWS, users=USERS, limits=limits)
 
 
+@pytest.mark.slow
 def test_equal_bundles_are_refused_rarely() -> None:
     refused = sum(not verdict(simulated(seed)).passed for seed in range(100))
     # At most 5 % are; 12 of 100 or more would be a chance of 0.4 %.
@@ -78,6 +79,7 @@ def test_a_loss_within_the_limit_passes() -> None:
     assert verdict(worse, LIMITS.model_copy(update={"max_loss": 0.3})).passed
 
 
+@pytest.mark.slow
 def test_the_smallest_loss_that_is_found_is_stated() -> None:
     """A bundle that is worse by the detectable loss is refused in about 80 % of the cases."""
     found = [verdict(simulated(seed, noise=0.65)).figures.comparisons[0] for seed in range(60)]

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from crosstower.training.run import Run
 
 from ...fixtures.live_films import LiveFilms
 from ..processes import serving
 from .films_log import films_plan
+
+pytestmark = pytest.mark.slow
 
 USERS = [*range(24), 901, 902]
 

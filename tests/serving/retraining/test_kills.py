@@ -12,6 +12,8 @@ import pytest
 
 from ...fixtures.live_films import LiveFilms
 
+pytestmark = pytest.mark.slow
+
 KILLS = os.environ.get("CROSSTOWER_KILLS", "25")
 ROOT = Path(__file__).parents[3]
 

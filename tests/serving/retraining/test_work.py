@@ -21,6 +21,8 @@ from ...fixtures.live_films import UNTIL, LiveFilms, rows
 from ...fixtures.made_once import made_once
 from .films_log import START, filled_state, film_events, films_plan
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND = 900, 500
 """Impressions before the first and the second retraining."""
 

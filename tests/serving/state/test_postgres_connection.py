@@ -70,6 +70,7 @@ def test_rows_are_counted_and_parameters_are_bound(address: PostgresAddress) -> 
         assert list(connection.execute("SELECT 7 % 4")) == [(3,)]
 
 
+@pytest.mark.slow
 def test_a_process_that_stops_within_a_transaction_loses_it_after_any_statement(
     address: PostgresAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -187,6 +187,7 @@ def test_processes_that_write_at_once_lose_nothing(home: str) -> None:
         )
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_kill_9(home: str) -> None:
     rng, items, known = np.random.default_rng(6), dict[str, int](), set[str]()
     for turn in range(5):

@@ -24,6 +24,7 @@ def vectors_of(live_films: LiveFilms, count: int = 5, width: int = 8) -> ItemVec
     return ItemVectors([f"f{n:02d}" for n in range(count)], found, facts.weights)
 
 
+@pytest.mark.slow
 def test_a_server_stores_them_in_parts(
     live_films: LiveFilms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ from crosstower.training.weight_files import files_of, is_by_rows, read_tensors,
 
 from ...fixtures import resumed
 
+pytestmark = pytest.mark.slow
+
 Losses = dict[str, list[float]]
 
 

@@ -28,6 +28,7 @@ ON_GPU = pytest.mark.skipif(bool(no_gpu()), reason=no_gpu() or "a GPU")
 SIZES = {"cpu": ("5000", "2000"), "cuda": ("10000000", str(65_536 * 26))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_GPU)])
 def test_fused_updates_are_those_of_our_optimiser(
     device: str, monkeypatch: pytest.MonkeyPatch

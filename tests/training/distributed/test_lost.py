@@ -7,6 +7,8 @@ from crosstower.training.distributed.lost import naming_lost
 from ...fixtures.processes import started
 from . import lost_worker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("way", "words"),

@@ -15,6 +15,8 @@ from ...fixtures.equality import MODELS, RETRIEVERS, STEPS, clicks
 from ...fixtures.exchanges import CHECKS
 from ...fixtures.processes import FIXTURES, must_succeed
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torchrec")
 
 ON_THREE = ["dcn_v2", "dcn_v2, clipped", "wide_deep, concat", "mlp, pairwise", "sampled_softmax"]

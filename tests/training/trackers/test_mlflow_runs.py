@@ -34,6 +34,7 @@ def steps_of(store: Path, run: Any, metric: str) -> list[int]:
         return [m.step for m in client.get_metric_history(run.info.run_id, metric)]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 def test_trainings_are_runs_below_that_of_the_fit(store: Path) -> None:
     run = tracked_run(store, "training.trackers=[mlflow]")

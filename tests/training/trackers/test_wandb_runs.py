@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import pytest
 import wandb
 from wandb.proto import wandb_internal_pb2
 
@@ -36,6 +37,7 @@ def records_of(path: Path) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_offline_runs_hold_metrics_options_and_the_report(store: Path) -> None:
     run = tracked_run(store, "training.trackers=[wandb]")
     wandb.teardown()  # its service writes the end of a file after `finish`

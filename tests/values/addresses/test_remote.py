@@ -111,6 +111,7 @@ def test_a_connection_that_stays_broken_is_an_error_and_leaves_nothing(
         download(address, tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_a_broken_upload_leaves_the_earlier_file_or_none(
     bucket: str, proxy: Proxy, tmp_path: Path
 ) -> None:

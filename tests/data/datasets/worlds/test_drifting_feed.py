@@ -39,6 +39,7 @@ def test_probabilities_follow_the_formula() -> None:
         assert q == pytest.approx(sigmoid(LIKE[row["content_type"]] + 0.75 * fit))
 
 
+@pytest.mark.slow
 def test_responses_follow_the_probabilities_and_the_examination_curve() -> None:
     frame = DriftingFeed(seed=0, users=400, items=200).log(60_000)
     at = frame.group_by("position").agg(

@@ -44,6 +44,7 @@ def made(name: str) -> pl.DataFrame:
     return make(name, rows=ROWS).frame
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "task", "truth"), binary_tasks())
 def test_labels_follow_the_true_probabilities(name: str, task: str, truth: str) -> None:
     frame = made(name)

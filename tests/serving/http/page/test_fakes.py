@@ -3,6 +3,8 @@
 import json
 from dataclasses import fields
 
+import pytest
+
 from crosstower.experiments.report import Comparison as LiftComparison
 from crosstower.experiments.report import InterleavedArm
 from crosstower.serving.http.experiment_reports import ExperimentReportResponse
@@ -12,6 +14,8 @@ from crosstower.serving.retraining.figures import Calibration, Comparison, Drift
 from crosstower.serving.retraining.summary import VersionsSummary
 
 from . import fake_loop
+
+pytestmark = pytest.mark.slow
 
 
 def names(kind: type) -> set[str]:

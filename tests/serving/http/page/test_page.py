@@ -7,6 +7,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from . import browsing
@@ -23,6 +24,8 @@ from .browsing import (
 )
 from .fake_items import CRUEL_NAME, LARGE_ID
 from .fake_server import FakeBundle
+
+pytestmark = pytest.mark.slow
 
 # Fixtures are found by their names in this module.
 browser, bundle, url, page = browsing.browser, browsing.bundle, browsing.url, browsing.page

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from crosstower.serving.state.state import State
@@ -16,6 +17,8 @@ from .browsing import open_page, tab
 from .fake_loop import HOSTILE, MISMATCH
 from .fake_server import FakeBundle
 from .test_page_versions import show
+
+pytestmark = pytest.mark.slow
 
 browser, bundle, url, page = browsing.browser, browsing.bundle, browsing.url, browsing.page
 

@@ -19,6 +19,8 @@ from .fake_items import CRUEL_NAME
 from .fake_loop import HOSTILE
 from .fake_server import FakeBundle
 
+pytestmark = pytest.mark.slow
+
 browser, bundle, url, page = browsing.browser, browsing.bundle, browsing.url, browsing.page
 
 NOW, CLICKED = "#what-if .column[data-stage=now]", "#what-if .column[data-stage=clicked]"

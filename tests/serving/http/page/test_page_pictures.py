@@ -9,6 +9,8 @@ from .browsing import BLENDED, contrast, open_page, tab
 from .fake_items import CRUEL_NAME
 from .fake_server import FakeBundle
 
+pytestmark = pytest.mark.slow
+
 browser, bundle, url = browsing.browser, browsing.bundle, browsing.url
 
 ROW, PHONE = f"{BLENDED} .item", {"width": 390, "height": 844}

@@ -12,6 +12,8 @@ from ... import processes
 from . import browsing
 from .browsing import BLENDED, open_page, post, tab
 
+pytestmark = pytest.mark.slow
+
 browser = browsing.browser
 RULED = ".column[data-stage=ruled]"
 

@@ -15,6 +15,8 @@ from ... import processes
 from . import browsing
 from .browsing import BLENDED, open_page, set_weight, tab
 
+pytestmark = pytest.mark.slow
+
 browser = browsing.browser
 
 

@@ -13,6 +13,8 @@ from .fake_items import CRUEL_NAME
 from .fake_server import FakeBundle, serving
 from .fake_shop import SEARCHES, ShopBundle
 
+pytestmark = pytest.mark.slow
+
 browser = browsing.browser
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 CARD = "#shop-list > li"

@@ -24,6 +24,8 @@ from .browsing import (
 )
 from .fake_server import FakeBundle
 
+pytestmark = pytest.mark.slow
+
 # Fixtures are found by their names in this module.
 browser, bundle, url, page = browsing.browser, browsing.bundle, browsing.url, browsing.page
 

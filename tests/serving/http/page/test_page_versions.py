@@ -1,11 +1,14 @@
 """The versions of the bundle on the page, in Chromium, by keyboard."""
 
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from . import browsing
 from .browsing import open_page, tab
 from .fake_loop import HOSTILE
 from .fake_server import FakeBundle
+
+pytestmark = pytest.mark.slow
 
 browser, bundle, url, page = browsing.browser, browsing.bundle, browsing.url, browsing.page
 
