@@ -27,4 +27,4 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Use all cores (at most 8) for the whole suite; a part of it starts no workers."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return 0
-    return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+    return min(len(os.sched_getaffinity(0)) + 1, MAX_WORKERS)
