@@ -4,18 +4,25 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Barrier
 
 import polars as pl
 import pytest
 
 from crosstower.errors import DataError, QueryError
+from crosstower.serving.batch_jobs.partitions import Partition
+from crosstower.serving.batch_jobs.parts import PartWriter
 from crosstower.serving.batch_jobs.ray_cluster import PartMaker, on_ray
 from crosstower.serving.batch_jobs.recommend import recommend_users
 from crosstower.serving.batch_jobs.run import run_job
+from crosstower.serving.batch_jobs.work import OnRows
 from crosstower.training.run import Run
 
-from .copying import FACTS, Job
+from .copying import FACTS, Copy, Job
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +69,32 @@ def test_a_worker_opens_its_model_once(job: Job) -> None:
     facts = [maker(partition) for partition in job.partitions]
     assert [number for number, _ in facts] == [0, 1, 2, 3]
     assert sum(one.read for _, one in facts) == 100
+    assert job.rows() == list(range(100))
+
+
+@dataclass(frozen=True, eq=False)
+class Opened(Copy):
+    """A copy that notes which worker, a new one whenever it is opened, does each partition."""
+
+    done: Callable[[int], object] = lambda worker: None
+
+    def open(self) -> Copy:
+        return replace(self)
+
+    def write(self, partition: Partition, part: PartWriter, on_rows: OnRows) -> None:
+        self.done(id(self))
+        super().write(partition, part, on_rows)
+
+
+def test_threads_of_a_process_share_no_worker(job: Job) -> None:
+    job.output.begin()
+    both, found = Barrier(2, timeout=60), list[int]()
+    work = Opened(job.work.data, done=lambda worker: (found.append(worker), both.wait()))
+    maker = PartMaker(work, job.output)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(maker, job.partitions))
+    assert len(set(found)) == 2
+    assert len(set(found[:2])) == len(set(found[2:])) == 2
     assert job.rows() == list(range(100))
 
 

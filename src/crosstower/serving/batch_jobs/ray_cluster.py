@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 
 from crosstower.data.daft_runner import map_pieces
 from crosstower.errors import CrosstowerError, RunError
@@ -12,9 +13,14 @@ from crosstower.serving.batch_jobs.parts import PartFacts
 from crosstower.serving.batch_jobs.processes import OnEvent
 from crosstower.serving.batch_jobs.work import Work, Worker, write_part
 
+_OPENING = Lock()
+
 
 class PartMaker:
     """Writes parts in a worker, which opens models and data for its first partition.
+
+    Daft may call it from several threads at once. A model has one user at a time, so each thread
+    has its own.
 
     Args:
         work: to do.
@@ -24,13 +30,16 @@ class PartMaker:
 
     def __init__(self, work: Work, output: OutputFolder) -> None:
         self._work, self._output = work, output
-        self._worker: Worker | None = None
+        self._idle: list[Worker] = []
 
     def __call__(self, partition: Partition) -> tuple[int, PartFacts]:
         """Write the part of a partition; return its number and facts."""
-        if self._worker is None:
-            self._worker = self._work.open()
-        return partition.number, write_part(self._worker, self._output, partition, _ignore)
+        with _OPENING:
+            worker = self._idle.pop() if self._idle else self._work.open()
+        try:
+            return partition.number, write_part(worker, self._output, partition, _ignore)
+        finally:
+            self._idle.append(worker)
 
 
 def on_ray(
