@@ -1,7 +1,7 @@
 """How the tests run: one thread per process, one process per core for the whole suite, and which.
 
-`pytest` leaves out what is marked `slow`. A file that is named runs whole, and so does everything
-with `-m ""`.
+`pytest` leaves out what is marked `slow`, and `pytest -m slow` runs it. A file that is named runs
+whole, and so does everything with `-m ""`.
 """
 
 import os
@@ -9,7 +9,7 @@ import os
 import pytest
 
 MAX_WORKERS = 8
-QUICK = "not slow"  # as in pyproject.toml
+QUICK, SLOW = "not slow", "slow"  # QUICK as in pyproject.toml
 
 # Read by torch when it loads, also in the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,7 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Use all cores (at most 8) for the whole suite; a part of it starts no workers."""
+    """Use all cores (at most 8) for the whole suite; a part of it starts no workers.
+
+    Slow tests get one more worker, as they wait for the processes that they start.
+    """
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return 0
-    return min(len(os.sched_getaffinity(0)) + 1, MAX_WORKERS)
+    waiting = int(config.option.markexpr == SLOW)
+    return min(len(os.sched_getaffinity(0)) + waiting, MAX_WORKERS)
