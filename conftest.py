@@ -9,7 +9,7 @@ import os
 import pytest
 
 MAX_WORKERS = 8
-QUICK, SLOW = "not slow", "slow"  # QUICK as in pyproject.toml
+QUICK = "not slow"  # as in pyproject.toml
 
 # Read by torch when it loads, also in the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,11 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Use all cores (at most 8) for the whole suite; a part of it starts no workers.
-
-    Slow tests get one more worker, as they wait for the processes that they start.
-    """
+    """Use all cores (at most 8) for the whole suite; a part of it starts no workers."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return 0
-    waiting = int(config.option.markexpr == SLOW)
-    return min(len(os.sched_getaffinity(0)) + waiting, MAX_WORKERS)
+    return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
