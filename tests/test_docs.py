@@ -142,7 +142,6 @@ def test_a_command_shown_is_one_that_exists(text: str) -> None:
                 }
 
 
-@pytest.mark.slow
 def test_commands_in_the_text_exist() -> None:
     for page in PAGES:
         text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)

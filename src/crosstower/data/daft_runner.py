@@ -56,7 +56,7 @@ def map_pieces(
     """Yield what a function returns for each piece, in their order; pieces run side by side.
 
     Args:
-        work: can be pickled, as can pieces and results.
+        work: can be pickled, as can pieces and results; several threads may call it at once.
         pieces: arguments.
         runner: as of `open_daft`.
 

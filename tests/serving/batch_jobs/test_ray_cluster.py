@@ -24,8 +24,6 @@ from crosstower.training.run import Run
 
 from .copying import FACTS, Copy, Job
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "fixtures" / "ray_jobs.py"
 SECONDS = 600
@@ -35,6 +33,7 @@ def ids_of(folder: Path) -> list[int]:
     return [i for part in sorted(folder.glob("part-*")) for i in pl.read_parquet(part)["id"]]
 
 
+@pytest.mark.slow
 def test_ray_workers_write_the_parts_of_one_process(film_run: Run, tmp_path: Path) -> None:
     pl.DataFrame({"id": range(100)}).write_parquet(tmp_path / "rows.parquet")
     pl.DataFrame({"id": [-1] * 100}).write_parquet(tmp_path / "bad.parquet")

@@ -19,8 +19,7 @@ _OPENING = Lock()
 class PartMaker:
     """Writes parts in a worker, which opens models and data for its first partition.
 
-    Daft may call it from several threads at once. A model has one user at a time, so each thread
-    has its own.
+    Several threads may call it at once. A model has one user at a time, so each has its own.
 
     Args:
         work: to do.
