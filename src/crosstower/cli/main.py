@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import re
 import sys
@@ -50,6 +51,7 @@ _EXIT_CODES = (
     " --resume RUN)."
 )
 _INTERRUPTED = 130
+_NEW_OBJECTS = 50_000  # between two garbage collections; most are those of imports, which stay
 app = typer.Typer(
     name="crosstower",
     epilog=_EXIT_CODES,
@@ -110,6 +112,7 @@ def _start(
 
 def main() -> None:
     """Run the command line; a CrosstowerError becomes one message and an exit code."""
+    gc.set_threshold(_NEW_OBJECTS)
     try:
         worker_main(app)
     except CrosstowerError as error:
@@ -119,3 +122,5 @@ def main() -> None:
         if stop.code == _INTERRUPTED and not is_launched():
             sys.stderr.write("crosstower: stopped by Ctrl-C\n")
         raise
+    finally:
+        gc.freeze()  # or the last collection takes a second
