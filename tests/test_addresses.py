@@ -106,9 +106,10 @@ def test_a_ranker_from_its_rows_to_its_server(
     with prepared(served[0]) as found:  # again, as after a restart
         assert str(found.place) == bundle
     assert json.loads(shell("versions", bundle, "--state", tmp_path / "state", "--json"))
-    assert "on this machine, got s3://" in shell(
-        "retrain", bundle, "--state", tmp_path / "state", code=5
-    )
+    retrain = ("retrain", bundle, "--state", tmp_path / "state")
+    assert "runs.ranking: missing; the first retraining" in shell(*retrain, code=5)
+    elsewhere = shell(*retrain, "--versions", "s3://no-such-bucket/versions", code=5)
+    assert "s3://no-such-bucket/versions: cannot be written" in elsewhere
 
     assert SECRET not in shell.said
     assert not list(Path.cwd().iterdir())  # no folder called s3: or runs

@@ -34,7 +34,11 @@ retrain_app = typer.Typer()
 )
 def retrain(
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle that the server was started with.")
+        Path,
+        typer.Argument(
+            metavar="BUNDLE",
+            help="Bundle that the server was started with; a folder or an address.",
+        ),
     ],
     state: StateOfBundle = None,
     plan: Annotated[
@@ -55,7 +59,10 @@ def retrain(
     ] = None,
     versions: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder of the versions (default: BUNDLE.versions)."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of the versions, also at an address (default: BUNDLE.versions).",
+        ),
     ] = None,
     until: Annotated[
         str | None,

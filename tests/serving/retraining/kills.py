@@ -20,6 +20,7 @@ import pytest
 
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.bundle.live import Live
+from crosstower.serving.retraining import version_folders
 from crosstower.serving.retraining import versions as versions_module
 from crosstower.serving.retraining.history import History
 from crosstower.serving.retraining.retrain import retrain
@@ -168,7 +169,8 @@ class Killer:
         places: list[tuple[Any, str]] = [
             *((VersionLog, name) for name in ("add", "publish")),
             *((version_log, name) for name in ("choose", "_append")),
-            *((versions_module, name) for name in ("sync_folder", "write_atomic")),
+            (version_folders, "sync_folder"),
+            (versions_module, "write_atomic"),
             *((Path, name) for name in ("mkdir", "rename")),
             (shutil, "rmtree"),
         ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crosstower.errors import DataError, QueryError, RecipeError, RunError, ServeError
-from crosstower.serving.retraining.retrain import Retrained, retrain, versions_folder
+from crosstower.serving.retraining.retrain import Retrained, retrain
 from crosstower.serving.retraining.versions import Versions
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.state import State
@@ -101,7 +101,3 @@ def test_one_retraining_at_a_time(attempt: Any, live_films: LiveFilms, tmp_path:
         pytest.raises(ServeError, match="another retraining uses this state"),
     ):
         attempt(film_events(0, 200))
-
-
-def test_versions_are_beside_the_bundle() -> None:
-    assert versions_folder(Path("/data/bundle")) == Path("/data/bundle.versions")

@@ -91,7 +91,14 @@ def test_a_refused_version_leaves_its_reasons_only(
     ],
 )
 def test_an_error_ends_an_attempt(
-    opened: Open, fill: Fill, state: State, error: BaseException, *, event: str, reason: str
+    opened: Open,
+    fill: Fill,
+    state: State,
+    tmp_path: Path,
+    *,
+    error: BaseException,
+    event: str,
+    reason: str,
 ) -> None:
     def failing(versions: Versions) -> None:
         with versions.attempt() as attempt:
@@ -102,7 +109,7 @@ def test_an_error_ends_an_attempt(
         failing(versions)
     assert events(state) == [(1, "begun"), (1, event)]
     assert state.versions.entries()[-1].detail["reasons"] == [reason]
-    assert list(versions.folder.iterdir()) == []
+    assert folders(tmp_path) == []
 
 
 def test_a_full_disk_leaves_the_live_version_and_no_litter(

@@ -9,6 +9,7 @@ from pathlib import Path
 from crosstower.errors import BundleError, ServeError
 from crosstower.serving.bundle.manifest import NAME, read_manifest
 from crosstower.serving.http.opening import opened
+from crosstower.serving.retraining.version_folders import existing
 from crosstower.serving.state.state import State
 from crosstower.serving.state.version_log import Entry
 from crosstower.storage.folders import local_folder
@@ -21,7 +22,7 @@ class Version:
 
     Args:
         number: 0 for the bundle of the command line; None for one that was swapped to by its path.
-        bundle: its folder.
+        bundle: its path or address.
         folder: of the retraining, with the bundle in it; None without a retraining.
 
     """
@@ -77,12 +78,18 @@ class History:
         choice, path = (0, base) if chosen is None else chosen
         live = Version.of(state.versions.number_of(path, base=base), path)
         entries = tuple(state.versions.entries())
-        return History(entries, base, _version_of(base), live, choice)
+        return History(entries, base, version_of(base), live, choice)
 
     def published(self) -> dict[int, Version]:
-        """Return the versions whose bundles are still there by number, without number 0."""
+        """Return the versions whose bundles are still there by number, without number 0.
+
+        Raises:
+            ServeError: they are at an address that cannot be reached.
+
+        """
         found = {e.number: e.path for e in self.entries if e.event == "published"}
-        return {n: Version.of(n, path) for n, path in sorted(found.items()) if path.is_dir()}
+        there = existing(found.values())
+        return {n: Version.of(n, path) for n, path in sorted(found.items()) if path in there}
 
     def before(self) -> Version:
         """Return the version that was live before the live one.
@@ -193,7 +200,12 @@ def roll_back(state: State, base: str | Path, *, to: int | None = None) -> Entry
     )
 
 
-def _version_of(bundle: Path) -> str:
-    """Return the version of a bundle at a path or an address."""
+def version_of(bundle: Path) -> str:
+    """Return the content hash of a bundle at a path or an address.
+
+    Raises:
+        BundleError: there is none.
+
+    """
     place = place_of(bundle, error=BundleError)
     return read_manifest(local_folder(place, NAME, error=BundleError)).version

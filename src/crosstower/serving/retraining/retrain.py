@@ -11,14 +11,15 @@ from typing import Any, Literal
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import BundleError, QueryError
 from crosstower.experiments.experiment_file import Experiments
-from crosstower.recipe.arguments import path_of
+from crosstower.recipe.arguments import place_argument
 from crosstower.serving.retraining.gate import judge
 from crosstower.serving.retraining.plan import RetrainPlan, load_plan
+from crosstower.serving.retraining.version_folders import versions_folder
 from crosstower.serving.retraining.versions import Versions
 from crosstower.serving.retraining.work import Work
 from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.state import State
-from crosstower.storage.files import beside
+from crosstower.values.addresses.address import Place
 
 Outcome = Literal["published", "refused", "skipped"]
 
@@ -51,17 +52,12 @@ class Retrained:
         return dict(vars(self))
 
 
-def versions_folder(bundle: Path) -> Path:
-    """Return the default folder of a bundle's versions."""
-    return beside(bundle, ".versions")
-
-
 def retrain(
-    bundle: str | Path,
+    bundle: str | Place,
     state: str | StateAddress,
     *,
     plan: RetrainPlan | str | Path | None = None,
-    versions: str | Path | None = None,
+    versions: str | Place | None = None,
     until: datetime | None = None,
     experiments: Experiments | None = None,
     on_progress: OnProgress = no_progress,
@@ -71,10 +67,10 @@ def retrain(
     The server may run meanwhile, and follows within a second.
 
     Args:
-        bundle: that the server was started with.
+        bundle: path or address of the bundle that the server was started with.
         state: address of the server's state.
         plan: labels, rows, training and gate; a file, or None for the defaults.
-        versions: folder of the versions; `BUNDLE.versions` if None.
+        versions: path or address of the folder of the versions; `BUNDLE.versions` if None.
         until: use events before this time, which has a zone; now if None.
         experiments: of the server; the gate sends one request per arm.
         on_progress: called at each step.
@@ -88,8 +84,8 @@ def retrain(
     """
     begin = time.monotonic()
     given = plan if isinstance(plan, RetrainPlan) else load_plan(plan)
-    base = path_of("bundle", bundle, error=BundleError, expected="a bundle folder")
-    folder = versions_folder(base) if versions is None else Path(versions)
+    base = place_argument("bundle", bundle, error=BundleError, expected="a bundle folder")
+    folder = versions_folder(base) if versions is None else versions
     with (
         State.open_existing(state) as opened,
         Versions.open(folder, opened, base=base, keep=given.keep) as kept,

@@ -2,14 +2,12 @@
 
 A folder holds a version only if the journal says "published" (`state/version_log.py`). So a process
 may be killed at any instant: the next `Versions.open` finds the attempt that has begun without an
-end, and removes its folder.
+end, and removes its folder. A version at an address is filled on this machine and then uploaded.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import shutil
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -18,46 +16,57 @@ from typing import Any, Self
 from crosstower.errors import CrosstowerError, ServeError
 from crosstower.serving.bundle.manifest import read_manifest
 from crosstower.serving.retraining.figures import Verdict
-from crosstower.serving.retraining.history import History, Version
+from crosstower.serving.retraining.history import History, Version, version_of
+from crosstower.serving.retraining.version_folders import (
+    BUNDLE,
+    GATE,
+    begin,
+    existing,
+    keep,
+    names_in,
+    prepare,
+    remove,
+)
 from crosstower.serving.state.state import State
 from crosstower.serving.state.version_log import Entry, VersionEvent
-from crosstower.storage.files import sync_folder, write_atomic
+from crosstower.storage.files import write_atomic
+from crosstower.values.addresses.address import Place, absolute_path, place_of
 
-BUNDLE, GATE = "bundle", "gate.json"
 KEEP = 5
 _OVERTAKEN = "another bundle went live while this version was made; start again"
-_GONE = re.compile(r"\.\d{4,}")  # folders that are being removed
 
 
 class Versions:
     """The versions of one bundle in one folder; `Versions.open` keeps other retrainings out.
 
     Args:
-        folder: of the versions.
+        folder: of the versions; a path or an address.
         state: of the server.
         base: the bundle of the command line, number 0.
         keep: number of published versions to keep.
 
     """
 
-    def __init__(self, folder: Path, state: State, base: Path, keep: int) -> None:
+    def __init__(self, folder: Place, state: State, base: Path, keep: int) -> None:
         self.folder, self._state, self._base, self._keep = folder, state, base, keep
-        self._base_version = read_manifest(base).version
+        self._base_version = version_of(base)
         self._locks = ExitStack()
 
     @classmethod
-    def open(cls, folder: str | Path, state: State, *, base: str | Path, keep: int = KEEP) -> Self:
+    def open(
+        cls, folder: str | Place, state: State, *, base: str | Place, keep: int = KEEP
+    ) -> Self:
         """Lock the versions of a state, and remove the files of interrupted attempts.
 
         Args:
-            folder: of the versions; created if it is missing.
+            folder: of the versions, a path or an address; created if it is missing.
             state: of the server.
             base: the bundle of the command line, number 0.
             keep: number of published versions to keep, at least 2.
 
         Raises:
-            ServeError: another retraining uses the state, the folder cannot be written, or the
-                state serves a version of another bundle.
+            ServeError: another retraining uses the state, the folder cannot be written or the
+                store not be reached, or the state serves a version of another bundle.
             BundleError: there is no bundle `base`.
 
         """
@@ -65,7 +74,9 @@ class Versions:
             raise ServeError(
                 f"keep: expected at least 2 versions, the live one and the one before, got {keep}"
             )
-        found = cls(Path(folder).absolute(), state, Path(base).absolute(), keep)
+        place = place_of(folder, error=ServeError)
+        place = place.absolute() if isinstance(place, Path) else place
+        found = cls(place, state, absolute_path(Path(str(base))), keep)
         try:
             found._lock()
             found.history().check_base()
@@ -98,7 +109,7 @@ class Versions:
             yield attempt
             attempt.check_finished()
         except OSError as error:
-            reason = f"{error.filename or attempt.folder}: {error.strerror or error}"
+            reason = f"{error.filename or attempt.place}: {error.strerror or error}"
             self._give_up(attempt, "failed", reason)
             raise ServeError(
                 f"version {attempt.number} was not made: {reason}; the live version stays. Free"
@@ -116,14 +127,14 @@ class Versions:
         """Append a line about an attempt to the journal."""
         base = self._base_version
         return self._state.versions.add(
-            event, attempt.number, attempt.bundle, base=base, detail=detail
+            event, attempt.number, attempt.path, base=base, detail=detail
         )
 
     def publish(self, attempt: Attempt, detail: Mapping[str, Any]) -> bool:
         """Make the server serve an attempt, unless another bundle went live since it began."""
         made = self._state.versions.publish(
             attempt.number,
-            attempt.bundle,
+            attempt.path,
             base=self._base_version,
             detail=detail,
             instead_of=attempt.compared,
@@ -138,14 +149,7 @@ class Versions:
             kept.add(history.before().number)
         for number, version in list(history.published().items())[: -self._keep]:
             if number not in kept:
-                self.remove(version.bundle.parent)
-
-    def remove(self, folder: Path) -> None:
-        """Remove a folder, renamed first so that it is never found half empty."""
-        hidden = folder.with_name(f".{folder.name}")
-        with suppress(OSError):
-            folder.rename(hidden)
-        shutil.rmtree(hidden, ignore_errors=True)
+                remove(place_of(version.bundle.parent))
 
     def close(self) -> None:
         """Let other retrainings in."""
@@ -160,34 +164,32 @@ class Versions:
         self.close()
 
     def _lock(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ServeError(
-                f"{self.folder}: cannot be written: {error.strerror or error}"
-            ) from error
+        prepare(self.folder)
         self._locks.enter_context(self._state.database.alone("retraining"))
 
     def _clean(self) -> None:
         """Note attempts without an end, and remove folders that hold no version."""
-        history = self.history()
-        for entry in history.unfinished():
+        for entry in self.history().unfinished():
             detail = {"reasons": ["its process ended before it finished"]}
             self._state.versions.add(
                 "interrupted", entry.number, entry.path, base=entry.base, detail=detail
             )
-        # A failed attempt removes its folder first, a refused one after its line.
-        for entry in self.history().entries:
-            folder = entry.path.parent
-            if entry.event in ("refused", "interrupted") and folder.is_dir():
-                self.remove(folder)
-        for folder in self.folder.iterdir():
-            if _GONE.fullmatch(folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
+        entries = self.history().entries
+        published = {entry.path for entry in entries if entry.event == "published"}
+        gone, names = published - existing(published), dict[Place, set[str]]()
+        for entry in entries:
+            # A failed attempt removes its folder first, a refused one after its line.
+            if entry.event not in ("refused", "interrupted") and entry.path not in gone:
+                continue
+            place = place_of(entry.path.parent)
+            if place.parent not in names:
+                names[place.parent] = names_in(place.parent)
+            if place.name in names[place.parent]:
+                remove(place)
 
     def _next_number(self) -> int:
         numbers = [entry.number for entry in self.history().entries]
-        there = [int(f.name) for f in self.folder.iterdir() if f.name.isdecimal()]
+        there = [int(name) for name in names_in(self.folder) if name.isdecimal()]
         return max([0, *numbers, *there]) + 1
 
     def _give_up(self, attempt: Attempt, event: VersionEvent, reason: str) -> None:
@@ -199,13 +201,14 @@ class Versions:
             if all(entry.number != attempt.number for entry in self.history().unfinished()):
                 return
             if attempt.made:
-                self.remove(attempt.folder)
+                remove(attempt.place)
             self.note(event, attempt, {"reasons": [reason]})
 
 
 class Attempt:
     """A version in the making: fill `folder`, with the bundle at `bundle`, then call `finish`.
 
+    `folder` is on this machine, and `place` and `path` are those of the version and its bundle.
     `reasons` say why `finish` has not published it.
 
     Args:
@@ -215,12 +218,19 @@ class Attempt:
 
     """
 
+    folder: Path
+
     def __init__(self, versions: Versions, number: int, compared: tuple[int, Path] | None) -> None:
         self.number, self.compared, self.finished, self.made = number, compared, False, False
         self.reasons: tuple[str, ...] = ()
-        self.folder = versions.folder / f"{number:04d}"
-        self.bundle = self.folder / BUNDLE
+        self.place = versions.folder / f"{number:04d}"
+        self.path = Path(str(self.place / BUNDLE))
         self._versions = versions
+
+    @property
+    def bundle(self) -> Path:
+        """Where the bundle is made."""
+        return self.folder / BUNDLE
 
     def finish(self, verdict: Verdict, facts: Mapping[str, Any] | None = None) -> bool:
         """Serve the version if the gate lets it pass, else remove it; note both in the journal.
@@ -233,7 +243,7 @@ class Attempt:
             Whether the version is live now.
 
         Raises:
-            ServeError: the disk is full or broken; the live version stays.
+            ServeError: the disk is full or broken, or an upload failed; the live version stays.
 
         """
         detail = {**verdict.plain(), "facts": dict(facts or {})}
@@ -241,7 +251,7 @@ class Attempt:
         if verdict.passed:
             detail["version"] = read_manifest(self.bundle).version
             write_atomic(self.folder / GATE, json.dumps(detail, indent=1, allow_nan=False).encode())
-            sync_folder(self.folder)
+            keep(self.folder, self.place)
             published = self._versions.publish(self, detail)
             if not published:
                 detail["reasons"] = [_OVERTAKEN]
@@ -250,9 +260,10 @@ class Attempt:
             self._versions.note("refused", self, detail)
         self.finished = True
         if published:
-            self._versions.prune()
+            with suppress(ServeError):  # of a store that is not reached now: the next one removes
+                self._versions.prune()
         else:
-            self._versions.remove(self.folder)
+            remove(self.place)
         return published
 
     def make_folder(self) -> None:
@@ -262,7 +273,7 @@ class Attempt:
             FileExistsError: it is there, and not this attempt's.
 
         """
-        self.folder.mkdir()
+        self.folder = begin(self.place)
         self.made = True
 
     def check_finished(self) -> None:

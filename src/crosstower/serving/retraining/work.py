@@ -41,6 +41,7 @@ from crosstower.serving.retraining.training_rows import (
     retrieval_rows,
 )
 from crosstower.serving.retraining.version_facts import FACTS, VersionFacts, read_facts
+from crosstower.serving.retraining.version_folders import BUNDLE, local_version
 from crosstower.serving.retraining.versions import Attempt, Version
 from crosstower.serving.state.event_frame import events_frame
 from crosstower.serving.state.state import State
@@ -79,8 +80,9 @@ class Work:
 
     def __init__(self, plan: RetrainPlan, live: Version, state: State, until: datetime) -> None:
         self.plan, self.live, self.state, self.until = plan, live, state, until
-        self.bundle = Bundle.open(live.bundle)
-        self.stages = stages_of(self.bundle, live.folder, plan.runs)
+        self.folder = None if live.folder is None else local_version(live.folder)
+        self.bundle = Bundle.open(live.bundle if self.folder is None else self.folder / BUNDLE)
+        self.stages = stages_of(self.bundle, self.folder, plan.runs)
         self.time = self.stages[0].time
         recipes = {stage.name: stage.recipe for stage in self.stages}
         for stage in self.stages:
@@ -104,7 +106,7 @@ class Work:
         """The items of the next bundle; None if it only ranks."""
         if self.bundle.retrieval is None:
             return None
-        known = None if self.live.folder is None else read(self.live.folder / KNOWN)
+        known = None if self.folder is None else read(self.folder / KNOWN)
         return item_rows(self.retriever, self.state, known)
 
     @cached_property
@@ -173,8 +175,8 @@ class Work:
 
     def _new_from(self, stage: Stage, rows: EventRows) -> datetime:
         """Return the time from which on a stage was not trained on rows."""
-        if self.live.folder is not None:
-            return read_facts(self.live.folder).trained_until[stage.name]
+        if self.folder is not None:
+            return read_facts(self.folder).trained_until[stage.name]
         if self.base_until is not None:
             return self.base_until + _STEP
         times: list[Any] = [part[self.time].min() for part in (rows.impressions, rows.positives)]
