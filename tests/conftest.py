@@ -16,6 +16,7 @@ from .fixtures.films import film_run, search_run
 from .fixtures.funnels import blended, bundle, cinema, live, rentals
 from .fixtures.live_films import live_films
 from .fixtures.object_store import bucket, proxy, s3_server
+from .fixtures.plots import blank_plots, drawn_plots
 from .fixtures.postgres import own_postgres, postgres, postgres_server
 from .fixtures.retrieved_films import retrieved_films
 from .fixtures.several import together
@@ -27,12 +28,14 @@ __all__ = [  # fixtures that several rooms use
     "bandit_report",
     "bandit_rows",
     "bandit_run",
+    "blank_plots",
     "blended",
     "bucket",
     "bundle",
     "cinema",
     "counted_films",
     "counted_run",
+    "drawn_plots",
     "feed_recipe",
     "feed_run",
     "film_run",

@@ -14,6 +14,8 @@ from crosstower.evaluation.reports.blend_plots import (
     type_key,
 )
 
+pytestmark = pytest.mark.usefixtures("drawn_plots")
+
 RANKS = np.arange(1, 11)
 
 

@@ -13,6 +13,8 @@ from crosstower.evaluation.reports.content import ModelMetrics
 
 from .conftest import Page
 
+pytestmark = pytest.mark.usefixtures("drawn_plots")
+
 HOSTILE = '<b>&"'
 SECTIONS = {"findings", "orders", "types", "distributions", "front", "blend", "utility", "notes"}
 NAN = float("nan")

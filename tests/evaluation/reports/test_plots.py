@@ -9,6 +9,8 @@ from crosstower.evaluation.metrics.calibration import reliability_curve
 from crosstower.evaluation.reports.content import CalibrationCurve, SeedHistory
 from crosstower.evaluation.reports.plots import reliability_plot, training_plot
 
+pytestmark = pytest.mark.usefixtures("drawn_plots")
+
 
 def calibration() -> CalibrationCurve:
     random = np.random.default_rng(0)

@@ -7,6 +7,8 @@ from crosstower.fitting.comparing.page import render_comparison_page, sentences_
 from crosstower.fitting.comparing.result import Comparison
 from crosstower.training.run import Run
 
+pytestmark = pytest.mark.usefixtures("drawn_plots")
+
 
 @pytest.fixture
 def compared(rankers: tuple[Run, Run, Run]) -> Comparison:

@@ -12,6 +12,8 @@ from crosstower.fitting.tuning.plots import (
 )
 from crosstower.recipe.tune import Dimension
 
+pytestmark = pytest.mark.usefixtures("drawn_plots")
+
 
 def test_the_history_draws_trials_that_have_a_value() -> None:
     trials = pl.DataFrame(
