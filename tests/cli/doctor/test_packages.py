@@ -78,3 +78,8 @@ def test_extras_are_installed_incomplete_or_not(install: Callable[..., None]) ->
     assert {one.check: one for one in check_extras()}["distributed"].found == "installed"
     newer = {one.check: one for one in check_extras()}["newer"]
     assert newer.found == "incomplete: numpy (2.3.1 is installed, ==2.2 is needed)"
+
+
+def test_every_extra_has_a_purpose() -> None:
+    extras = {one.check: one.purpose for one in check_extras()}
+    assert extras == packages.PURPOSES

@@ -65,8 +65,8 @@ def _show(parts: dict[str, list[Finding]], problems: int) -> None:
 
     machine = [*parts["machine"], *_worth_a_line(parts["packages"]), *parts["torch"]]
     print_table(f"crosstower {__version__}", ["", "", "Found"], _rows(machine))
-    extras = [[one.check, one.found] for one in parts["extras"]]
-    print_table("Extras", ["", "State"], extras)
+    extras = [[one.check, one.purpose, one.found] for one in parts["extras"]]
+    print_table("Extras", ["", "For", "State"], extras)
     out = console()
     for one in (*machine, *parts["extras"]):
         if one.remedy:

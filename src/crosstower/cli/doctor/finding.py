@@ -18,6 +18,7 @@ class Finding:
         status: whether it is in order.
         found: its state in words.
         remedy: a command or an action; empty if there is nothing to do.
+        purpose: what an extra is for; empty for other things.
 
     """
 
@@ -25,3 +26,4 @@ class Finding:
     status: Status
     found: str
     remedy: str = ""
+    purpose: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import metadata
 
 from packaging.requirements import Requirement
@@ -11,6 +12,27 @@ from crosstower.cli.doctor.finding import Finding
 
 _OWN = "crosstower"
 _NOT_FOR_USERS = ("dev", "test")
+PURPOSES = {
+    "client": "a Python client of the server",
+    "daft": "prepare rows with Daft",
+    "distributed": "train in several processes",
+    "docs": "build the documentation",
+    "export": "export models to ONNX",
+    "milvus": "search vectors in Milvus",
+    "mlflow": "track trainings in MLflow",
+    "postgres": "state and vectors in PostgreSQL",
+    "ray": "batch jobs on a cluster",
+    "serve": "the HTTP server and its page",
+    "sql": "rows of SQL queries",
+    "tables": "rows of Delta and Iceberg tables",
+    "tensorboard": "track trainings in TensorBoard",
+    "text": "text columns with a pretrained encoder",
+    "tracing": "OpenTelemetry traces of the server",
+    "tune": "tune the options of a recipe",
+    "wandb": "track trainings in Weights & Biases",
+}
+"""What each extra is for."""
+
 _BESIDE = {"distributed": (("torchrec", "1.8.0"), ("fbgemm-gpu-cpu", "1.8.0"))}
 _STANDS_FOR = {"fbgemm-gpu-cpu": "fbgemm-gpu"}  # the build for GPUs
 
@@ -30,7 +52,7 @@ def check_extras() -> Iterator[Finding]:
     """Yield a finding per extra: installed, partly installed, or not."""
     for extra in metadata.metadata(_OWN).get_all("Provides-Extra") or ():
         if extra not in _NOT_FOR_USERS:
-            yield _extra(extra)
+            yield replace(_extra(extra), purpose=PURPOSES.get(extra, ""))
 
 
 def _extra(extra: str) -> Finding:
