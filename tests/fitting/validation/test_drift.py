@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 
 from crosstower.data.sources.source import FrameSource
+from crosstower.fitting.validation.checks import ALIKE
 from crosstower.fitting.validation.drift import check_drift, check_unseen_by, stability
 from crosstower.fitting.validation.finding import Finding
 from crosstower.fitting.validation.rows import SeenRows, see_rows
@@ -65,9 +66,9 @@ def test_ids_that_are_numbers_in_one_of_the_files_only_are_compared() -> None:
     )
     (found,) = check_unseen_by(seen(numbers), seen(texts, divided=False))
     assert f"{(rows(1)['c'] == 'b').sum():,} of {ROWS:,} values" in found.sentence
-    assert found.sentence.endswith("such as x")
+    assert found.sentence.endswith(f"such as x; {ALIKE}")
     (known,) = check_unseen_by(seen(texts), seen(numbers, divided=False))
-    assert known.sentence.endswith("such as 2")
+    assert known.sentence.endswith(f"such as 2; {ALIKE}")
     assert stability(pl.Series([1, 2] * 500), pl.Series(["1", "2"] * 500)) == 0.0
 
 

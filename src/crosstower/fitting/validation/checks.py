@@ -86,6 +86,10 @@ def check_missing(seen: SeenRows, split: str = "test", known: str = "train") -> 
             yield Finding(check="missing", severity="warning", sentence=words)
 
 
+ALIKE = "the model treats all of these alike: add columns that tell them apart"
+"""What a large share of unseen values means."""
+
+
 def check_unseen(seen: SeenRows, splits: tuple[str, ...] = HELD_OUT) -> Iterator[Finding]:
     """Yield the share of values that no training row has, by column."""
     for name, values in seen.values.items():
@@ -99,6 +103,8 @@ def check_unseen(seen: SeenRows, splits: tuple[str, ...] = HELD_OUT) -> Iterator
             )
             words += f" training row, such as {', '.join(shown)}"
             severity = "warning" if share >= _UNSEEN else "note"
+            if severity == "warning":
+                words += f"; {ALIKE}"
             yield Finding(check="unseen", severity=severity, sentence=words)
 
 
