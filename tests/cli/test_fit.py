@@ -31,3 +31,26 @@ def test_ctrl_c_before_the_training_is_said(
 
     monkeypatch.setattr("crosstower.fitting.fit.fit", stopped)
     assert run(capsys, "fit", "small.yaml") == (130, "", "crosstower: stopped by Ctrl-C\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("none.yaml",), "none.yaml: no such recipe"),
+        (("small.yaml", "-o", "training.epoch=3"), "training.epoch"),
+    ],
+)
+def test_a_wrong_recipe_starts_no_process(
+    here: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    started = list[object]()
+    monkeypatch.setattr("crosstower.cli.launch.launch", lambda *a, **_: started.append(a))
+    code, out, err = run(capsys, "fit", *words, "--processes", "2")
+    assert (code, out, started) == (2, "", [])
+    assert message in err
+    assert run(capsys, "fit", "small.yaml", "--processes", "2")[0] == 0
+    assert len(started) == 1

@@ -84,12 +84,13 @@ def test_a_missing_package_is_named_before_a_process_starts(
 
 
 @needs_torchrec
-def test_a_wrong_recipe_is_one_message(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "crosstower", "fit", "none.yaml", "--processes", "2"]
+def test_an_error_of_all_processes_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    command = [sys.executable, "-m", "crosstower", "fit", "small.yaml", "--processes", "2"]
     command += ["--max-restarts", "2"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("crosstower: none.yaml: no such recipe")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(f"crosstower: {tmp_path / 'rows.parquet'}: no such file")
     assert len(done.stderr.splitlines()) == 1
 
 
