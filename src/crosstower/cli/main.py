@@ -51,7 +51,7 @@ _EXIT_CODES = (
     " --resume RUN)."
 )
 _INTERRUPTED = 130
-_NEW_OBJECTS = 50_000  # between two garbage collections; most are those of imports, which stay
+_NEW_OBJECTS = 50_000  # between garbage collections; most come from imports, and stay
 app = typer.Typer(
     name="crosstower",
     epilog=_EXIT_CODES,
@@ -123,4 +123,4 @@ def main() -> None:
             sys.stderr.write("crosstower: stopped by Ctrl-C\n")
         raise
     finally:
-        gc.freeze()  # or the last collection takes a second
+        gc.freeze()  # the collection at exit would take a second

@@ -66,7 +66,7 @@ def local_folder(place: Place, marker: str, *, error: type[CrosstowerError]) -> 
                 )
             return _copied(place, base, found)
     except OSError as fault:
-        raise error(f"{place}: cannot be copied to {base}: {_reason(fault)}") from fault
+        raise error(f"{place}: cannot be copied to {base}: {reason_of(fault)}") from fault
 
 
 @contextmanager
@@ -118,15 +118,29 @@ def refuse_existing(place: Place, *, error: type[CrosstowerError]) -> None:
             raise error(f"{place}: already exists; remove it, or choose another folder")
         refuse_unwritable(place, error=error)
         return
-    try:
-        found = files_below(place)
-    except OSError as fault:
-        raise error(f"{place}: cannot be listed: {_reason(fault)}") from fault
+    found = listed(place, error=error)
     if found:
         raise error(
-            f"{place}: already exists ({found[0].address}) and is never overwritten; choose"
+            f"{place}: already exists ({found[0]}) and is never overwritten; choose"
             " another address, or remove its files"
         )
+
+
+def listed(folder: Address, *, error: type[CrosstowerError]) -> list[Address]:
+    """Return all files below an address, sorted; none if there is no folder.
+
+    Args:
+        folder: its address.
+        error: class of the exception.
+
+    Raises:
+        CrosstowerError: of class `error`, if the store cannot be reached, or refuses.
+
+    """
+    try:
+        return [file.address for file in files_below(folder)]
+    except OSError as fault:
+        raise error(f"{folder}: cannot be listed: {reason_of(fault)}") from fault
 
 
 def publish(folder: Path, address: Address, last: str, *, error: type[CrosstowerError]) -> Path:
@@ -153,7 +167,7 @@ def publish(folder: Path, address: Address, last: str, *, error: type[Crosstower
             folder.rename(copy)
             _note(copy, address, found)
     except OSError as fault:
-        raise error(f"{address}: cannot be uploaded: {_reason(fault)}") from fault
+        raise error(f"{address}: cannot be uploaded: {reason_of(fault)}") from fault
     return copy
 
 
@@ -181,7 +195,7 @@ def publish_changes(folder: Path, *, error: type[CrosstowerError]) -> None:
                 delete(address / name)
             _note(folder, address, _remote(address))
     except OSError as fault:
-        raise error(f"{address}: cannot be uploaded: {_reason(fault)}") from fault
+        raise error(f"{address}: cannot be uploaded: {reason_of(fault)}") from fault
 
 
 def origin_of(path: Path) -> Place:
@@ -292,5 +306,6 @@ def _names(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
-def _reason(fault: OSError) -> str:
+def reason_of(fault: OSError) -> str:
+    """Return the first line of an error of a store."""
     return (str(fault) or type(fault).__name__).splitlines()[0]

@@ -10,12 +10,14 @@ import pytest
 from crosstower.data.datasets.worlds import make as make_world
 from crosstower.fitting.fit import fit
 from crosstower.serving.bundle import Bundle, make_bundle
+from crosstower.serving.retraining.versions import Attempt
 from crosstower.serving.state.state import State
 
 from ...fixtures.funnels import rentals_recipes
 from ...fixtures.made_once import made_once
 
 Named = Callable[[Path], Path]
+Fill = Callable[[Attempt], None]
 
 
 @pytest.fixture
@@ -39,6 +41,15 @@ def manifest_only(bundle: Bundle) -> Named:
 @pytest.fixture
 def base(manifest_only: Named, tmp_path: Path) -> Path:
     return manifest_only(tmp_path / "base")
+
+
+@pytest.fixture
+def fill(manifest_only: Named) -> Fill:
+    def filled(attempt: Attempt) -> None:
+        manifest_only(attempt.bundle)
+        (attempt.folder / "rows.parquet").write_bytes(b"rows")
+
+    return filled
 
 
 @pytest.fixture(scope="session")

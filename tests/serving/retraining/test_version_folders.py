@@ -8,8 +8,6 @@ import pytest
 
 from crosstower.errors import DataError, ServeError, TrainingError
 from crosstower.serving.bundle import Bundle
-from crosstower.serving.retraining import version_folders
-from crosstower.serving.retraining.figures import Figures, Verdict
 from crosstower.serving.retraining.history import History, roll_back
 from crosstower.serving.retraining.retrain import retrain
 from crosstower.serving.retraining.version_folders import (
@@ -22,16 +20,17 @@ from crosstower.serving.retraining.version_folders import (
 )
 from crosstower.serving.retraining.versions import Attempt, Versions
 from crosstower.serving.state.state import State
+from crosstower.storage import folders
 from crosstower.storage.folders import origin_of
 from crosstower.training.run import Run
 from crosstower.values.addresses.address import Address, address_of, place_of
-from crosstower.values.addresses.remote import delete, files_below, upload
+from crosstower.values.addresses.remote import RemoteFile, delete, files_below, upload
 
 from ...fixtures.live_films import LiveFilms
-from .conftest import Named
+from .conftest import Fill
 from .films_log import filled_state, film_events, films_plan
+from .test_versions import BAD, GOOD
 
-GOOD, BAD = Verdict(figures=Figures(rows=7)), Verdict(reasons=("worse",))
 Open = Callable[..., Versions]
 Make = Callable[[Versions], Attempt]
 
@@ -52,16 +51,7 @@ def opened(state: State, base: Path, folder: Address) -> Open:
 
 
 @pytest.fixture
-def fill(manifest_only: Named) -> Callable[[Attempt], None]:
-    def filled(attempt: Attempt) -> None:
-        manifest_only(attempt.bundle)
-        (attempt.folder / "rows.parquet").write_bytes(b"rows")
-
-    return filled
-
-
-@pytest.fixture
-def make(fill: Callable[[Attempt], None]) -> Make:
+def make(fill: Fill) -> Make:
     def made(versions: Versions) -> Attempt:
         with versions.attempt() as attempt:
             fill(attempt)
@@ -98,7 +88,7 @@ def test_a_version_is_uploaded_and_served(
 
 
 def test_a_refused_or_failed_version_is_never_uploaded(
-    opened: Open, fill: Callable[[Attempt], None], folder: Address, tmp_path: Path
+    opened: Open, fill: Fill, folder: Address, tmp_path: Path
 ) -> None:
     def failing(versions: Versions) -> None:
         with versions.attempt() as attempt:
@@ -136,7 +126,7 @@ def test_a_failed_upload_leaves_the_live_version(
 
 
 def test_what_a_killed_process_has_uploaded_is_removed(
-    opened: Open, fill: Callable[[Attempt], None], state: State, folder: Address, tmp_path: Path
+    opened: Open, fill: Fill, state: State, folder: Address, tmp_path: Path
 ) -> None:
     with opened() as versions:
         attempt = Attempt(versions, 1, None)
@@ -168,19 +158,21 @@ def test_old_versions_are_removed_also_after_a_kill(
 def test_a_store_that_fails_after_the_publication_does_not_fail_it(
     opened: Open,
     make: Make,
-    fill: Callable[[Attempt], None],
+    fill: Fill,
     folder: Address,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unreachable(_: Address) -> None:
-        raise OSError("connection reset")
+    def unreachable(address: Address) -> list[RemoteFile]:
+        if address == folder:  # of all versions
+            raise OSError("connection reset")
+        return files_below(address)
 
     with opened(keep=2) as versions:
         make(versions)
         make(versions)
         with monkeypatch.context() as patched, versions.attempt() as attempt:
             fill(attempt)
-            patched.setattr(f"{version_folders.__name__}.files_below", unreachable)
+            patched.setattr(folders, "files_below", unreachable)
             assert attempt.finish(GOOD)
             with pytest.raises(ServeError, match="versions: cannot be listed: connection reset"):
                 versions.history().published()

@@ -10,10 +10,10 @@ import pytest
 
 from crosstower.errors import ServeError, TrainingError
 from crosstower.serving.retraining.figures import Figures, Verdict
-from crosstower.serving.retraining.versions import Attempt, Versions
+from crosstower.serving.retraining.versions import Versions
 from crosstower.serving.state.state import State
 
-from .conftest import Named
+from .conftest import Fill
 
 GOOD, BAD = Verdict(figures=Figures(rows=7)), Verdict(reasons=("worse",))
 Open = Callable[..., Versions]
@@ -25,18 +25,6 @@ def opened(state: State, base: Path, tmp_path: Path) -> Open:
         return Versions.open(tmp_path / "versions", state, base=base, **more)
 
     return made
-
-
-@pytest.fixture
-def fill(manifest_only: Named) -> Callable[[Attempt], None]:
-    def filled(attempt: Attempt) -> None:
-        manifest_only(attempt.bundle)
-        (attempt.folder / "rows.parquet").write_bytes(b"rows")
-
-    return filled
-
-
-Fill = Callable[[Attempt], None]
 
 
 def events(state: State) -> list[tuple[int, str]]:

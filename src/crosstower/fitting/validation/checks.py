@@ -102,10 +102,14 @@ def check_unseen(seen: SeenRows, splits: tuple[str, ...] = HELD_OUT) -> Iterator
                 f"column '{name}': {strange:,} of {total:,} {split} values ({share:.1%}) are in no"
             )
             words += f" training row, such as {', '.join(shown)}"
-            severity = "warning" if share >= _UNSEEN else "note"
-            if severity == "warning":
-                words += f"; {ALIKE}"
-            yield Finding(check="unseen", severity=severity, sentence=words)
+            yield unseen(words, much=share >= _UNSEEN)
+
+
+def unseen(words: str, *, much: bool) -> Finding:
+    """Return a finding about values that no training row has; of many, a warning with advice."""
+    if not much:
+        return Finding(check="unseen", severity="note", sentence=words)
+    return Finding(check="unseen", severity="warning", sentence=f"{words}; {ALIKE}")
 
 
 def check_copies(seen: SeenRows) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from crosstower.evaluation.metrics.drift import ScoreDrift, reference_of
-from crosstower.fitting.validation.checks import ALIKE, input_columns
+from crosstower.fitting.validation.checks import input_columns, unseen
 from crosstower.fitting.validation.finding import Finding
 from crosstower.fitting.validation.rows import NEW, SeenRows
 from crosstower.recipe.own_columns import SPLIT, label_name
@@ -54,10 +54,7 @@ def check_unseen_by(seen: SeenRows, new: SeenRows) -> Iterator[Finding]:
                 f"column '{name}': {strange:,} of {total:,} values ({share:.1%}) are in no training"
             )
             words += f" row of the run, such as {', '.join(shown)}"
-            severity = "warning" if share >= _MUCH else "note"
-            if severity == "warning":
-                words += f"; {ALIKE}"
-            yield Finding(check="unseen", severity=severity, sentence=words)
+            yield unseen(words, much=share >= _MUCH)
 
 
 def stability(expected: pl.Series, actual: pl.Series) -> float | None:

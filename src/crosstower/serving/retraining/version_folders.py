@@ -12,7 +12,7 @@ from pathlib import Path
 from crosstower.errors import ServeError
 from crosstower.serving.bundle.manifest import NAME
 from crosstower.storage.files import beside, sync_folder
-from crosstower.storage.folders import local_folder, publish
+from crosstower.storage.folders import listed, local_folder, publish, reason_of
 from crosstower.values.addresses.address import Address, Place, address_of, place_of
 from crosstower.values.addresses.cache import cache_folder, digest_of
 from crosstower.values.addresses.remote import delete, files_below, upload
@@ -65,7 +65,7 @@ def names_in(folder: Place) -> set[str]:
     """
     if isinstance(folder, Address):
         depth = len(folder.parts)
-        return {file.parts[depth] for file in _files_below(folder)}
+        return {file.parts[depth] for file in listed(folder, error=ServeError)}
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
@@ -73,7 +73,7 @@ def begin(place: Place) -> Path:
     """Make the folder of a new version; for an address, one on this machine to fill first.
 
     Raises:
-        OSError: it cannot be made, or is there already.
+        OSError: it cannot be made, or it exists.
 
     """
     if isinstance(place, Path):
@@ -99,10 +99,10 @@ def keep(work: Path, place: Place) -> None:
 
 
 def remove(place: Place) -> None:
-    """Remove the folder of a version, which is never found half empty; faults are left for later.
+    """Remove the folder of a version; a later retraining removes what cannot be removed now.
 
-    Its bundle is not there any more after the first step: a path is renamed, and at an address the
-    bundle's manifest goes first.
+    Nobody finds half of a bundle: a path is renamed first, and at an address the bundle's manifest
+    is deleted first.
     """
     if isinstance(place, Path):
         hidden = place.with_name(f".{place.name}")
@@ -118,22 +118,22 @@ def remove(place: Place) -> None:
 
 
 def existing(bundles: Iterable[Path]) -> set[Path]:
-    """Return those of the paths or addresses of bundles at which there is one.
+    """Return the paths and addresses at which there is a bundle.
 
     Raises:
         ServeError: the store cannot be reached.
 
     """
-    found, listed = set[Path](), dict[Address, set[Address]]()
+    found, below = set[Path](), dict[Address, set[Address]]()
     for bundle in bundles:
         address = address_of(bundle)
         if address is None:
             there = bundle.is_dir()
         else:
             folder = address.parent.parent
-            if folder not in listed:  # one request for all of its versions
-                listed[folder] = set(_files_below(folder))
-            there = address / NAME in listed[folder]
+            if folder not in below:  # one request for all of its versions
+                below[folder] = set(listed(folder, error=ServeError))
+            there = address / NAME in below[folder]
         if there:
             found.add(bundle)
     return found
@@ -156,20 +156,9 @@ def _check_writable(folder: Address) -> None:
             upload(Path(empty.name), folder / _PROBE)
             delete(folder / _PROBE)
         except OSError as error:
-            raise ServeError(f"{folder}: cannot be written: {_reason(error)}") from error
+            raise ServeError(f"{folder}: cannot be written: {reason_of(error)}") from error
 
 
 def _work_folder(place: Address) -> Path:
     """Return where a version is made; its runs are not uploaded before the gate has passed it."""
     return cache_folder() / "versions" / digest_of(place.parent) / place.name
-
-
-def _files_below(folder: Address) -> list[Address]:
-    try:
-        return [file.address for file in files_below(folder)]
-    except OSError as error:
-        raise ServeError(f"{folder}: cannot be listed: {_reason(error)}") from error
-
-
-def _reason(error: OSError) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
