@@ -1,5 +1,6 @@
 """Every model and every kind of column gives the same logits as ONNX."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +54,14 @@ def agrees(exported: Exported, scorer: Scorer, batch: Batch) -> None:
 
 @pytest.mark.parametrize(("name", "columns", "requests"), CASES)
 def test_an_export_agrees_with_the_model(
-    name: str, columns: str, requests: bool, tmp_path: Path
+    name: str, columns: str, requests: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     chosen = EVERYTHING if columns == "every column" else {n: EVERYTHING[n] for n in FEW}
     scorer = scorer_of(name, chosen, OF_USER)
     layout, own = scorer.encoder.layout, own_columns(scorer)
     export_model(scorer, tmp_path / "exported", user=own if requests else [])
+    loud = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert loud == []  # nothing for the terminal
     exported = open_exported(tmp_path / "exported", layout)
     for count in COUNTS:
         agrees(exported, scorer, request_of(scorer, count))

@@ -32,7 +32,10 @@ from crosstower.serving.export.sample import sample
 OPSET = 20
 _MOST_CANDIDATES = 1 << 24
 _MEAN = 1  # of the modes of aten.embedding_bag
-_NOISY_LOGGER = "torch.onnx._internal.exporter._registration"
+_NOISY_LOGGERS = (
+    "torch.onnx._internal.exporter._registration",
+    "onnxscript.optimizer._constant_folding",
+)
 
 
 class TensorRanker(nn.Module):
@@ -142,13 +145,15 @@ def _bag(  # noqa: PLR0917 - the operator's own signature
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Silence torch's exporters: deprecations within torch, and packages that they could use."""
-    logger = logging.getLogger(_NOISY_LOGGER)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Silence exporters: deprecations within torch, packages that they could use, and folding."""
+    loggers = [logging.getLogger(name) for name in _NOISY_LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
