@@ -7,6 +7,7 @@ from crosstower.blending.exploration.epsilon import Epsilon
 from crosstower.serving.bundle import Bundle
 
 from ..fixtures.funnels import Runs
+from ..fixtures.live_films import LiveFilms
 from .command_line import Capture, run
 
 
@@ -64,3 +65,18 @@ def test_columns_that_every_request_must_give_are_said(
     assert run(capsys, *user, "--query", '{"hour": null}')[0] == 0
     code, text, _ = run(capsys, "bundle", rentals.retrieval.folder, "-o", tmp_path / "other")
     assert "Every request" not in text
+
+
+def test_a_bundle_says_that_events_change_no_list_until_they_are_named(
+    live_films: LiveFilms, rentals: Runs, tmp_path: Path, capsys: Capture
+) -> None:
+    note = "Events change no list: name the types that extend histories, such as --history-event"
+    code, text, _ = run(capsys, "bundle", rentals.retrieval.folder, "-o", tmp_path / "none")
+    assert (code, note in text) == (0, True)
+    named = ("--history-event", "click", "--history-event", "like")
+    runs = ("bundle", rentals.retrieval.folder, "-o", tmp_path / "named")
+    code, text, _ = run(capsys, *runs, *named)
+    assert (code, "Events change" in text) == (0, False)
+    assert Bundle.open(tmp_path / "named").event_types == ("click", "like")
+    code, text, _ = run(capsys, "bundle", live_films.retrieval.folder, "-o", tmp_path / "own")
+    assert (code, "Events change" in text) == (0, False)

@@ -51,6 +51,14 @@ def bundle(
             help="Exploration of all lists, e.g. '{kind: epsilon, epsilon: 0.1}' (default: none).",
         ),
     ] = None,
+    history_event: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TYPE",
+            help="Events of this type extend the histories of users; repeatable (default: those of"
+            " the recipe).",
+        ),
+    ] = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
@@ -70,6 +78,7 @@ def bundle(
             seed=seed,
             rules=rules,
             explore=explore,
+            history_events=history_event,
             on_progress=progress_on(status),
         )
     if as_json:
@@ -93,7 +102,7 @@ def print_bundle(made: Bundle) -> None:
         soft_wrap=True,
     )
     joins = (match.sentence for match in manifest.joins)
-    for note in (_index_note(manifest), *joins, _needed_note(manifest)):
+    for note in (_index_note(manifest), *joins, _needed_note(manifest), _events_note(made)):
         if note:
             out.print(note, highlight=False, soft_wrap=True)
     out.print(f"serve it: crosstower serve {place}", highlight=False, soft_wrap=True)
@@ -111,6 +120,21 @@ def _index_note(manifest: Manifest) -> str:
         )
     kind = "approximate" if manifest.index == "ann" else manifest.index
     return f"The {kind} index has recall@10 {recall:.3f}."
+
+
+def _events_note(made: Bundle) -> str:
+    """Return how to name the types of events that act on lists, if there are none."""
+    if made.event_types or made.retrieval is None:
+        return ""
+    section = made.retrieval.recipe.retrieval
+    if section is None or section.user is None:
+        return ""
+    if section.history.column is None and not section.exclude_seen:
+        return ""
+    return (
+        "Events change no list: name the types that extend histories, such as --history-event"
+        " click, or events: [click] in retrieval.history of the recipe."
+    )
 
 
 def _needed_note(manifest: Manifest) -> str:

@@ -3,6 +3,7 @@ import pytest
 from crosstower.cli.init.column_names import (
     names_id,
     names_index,
+    names_item,
     names_label,
     names_order,
     names_outcome,
@@ -32,6 +33,8 @@ NAMES = {
     names_id: IDS, names_time: TIMES, names_order: ORDERS, names_index: INDEXES,
     names_label: LABELS, names_outcome: OUTCOMES,
 }  # fmt: skip
+ITEMS = ["item_id", "movieId", "listing_id", "adid", "asin", "sku", "ISBN", "item"]
+OTHER_IDS = ["user_id", "zip", "session_id", "seller_id", "id", "parent_item_id"]
 FEATURES = ["age", "price", "city", "video_duration", "is_weekend", "title", "lat", "paid_tier",
             "click_rate", "avg_rating", "n_likes", "valid", "hidden", "delivery_time"]  # fmt: skip
 
@@ -41,3 +44,7 @@ def test_names_are_told_apart(rule) -> None:
     assert [name for name in NAMES[rule] if not rule(name)] == []
     others = [n for other, names in NAMES.items() if other is not rule for n in names]
     assert [n for n in [*others, *FEATURES] if rule(n)] == []
+
+
+def test_ids_of_items_are_told_from_other_ids() -> None:
+    assert [name for name in [*ITEMS, *OTHER_IDS, *FEATURES] if names_item(name)] == ITEMS

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from crosstower.cli.init.ranking import editor_schema, starter_recipe
+from crosstower.data.datasets import worlds
 from crosstower.data.sources.source import open_source
 from crosstower.errors import DataError
 from crosstower.models.registry import config_of, model_names
@@ -72,3 +73,16 @@ def test_editors_learn_every_architecture_and_its_options() -> None:
     assert model[0]["enum"] == model_names()
     for name, options in zip(model_names(), model[1:], strict=True):
         assert set(options["properties"]) == {"name", *config_of(name).model_fields}
+
+
+def test_the_history_of_a_user_is_suggested_where_rows_can_fill_it() -> None:
+    frame = worlds.make("rentals", rows=3000).frame
+    text = starter(frame, "click")
+    (line,) = (line for line in text.splitlines() if line.startswith("    # history: "))
+    assert "table: listing_id, event: click, by: user_id" in line
+    with_it = text.replace("    # history", "    history")
+    with_it = with_it.replace("\ndata:\n", "\ndata:\n  events: rows\n  time: timestamp\n")
+    (found,) = parse_recipe(with_it).schema_.event_lists()
+    assert (found.column, found.events, found.by) == ("history", ("click",), ("user_id",))
+    assert "history" not in starter(frame.drop("timestamp"), "click")
+    assert "history" not in starter(frame.rename({"listing_id": "house"}), "click")

@@ -25,7 +25,10 @@ def test_columns_of_the_item_go_to_the_item_tower(tmp_path) -> None:
     assert recipe.retrieval is not None
     assert recipe.retrieval.where == "click == 1"
     assert recipe.retrieval.history is not None
-    assert recipe.retrieval.history.column == "history"
+    assert (recipe.retrieval.history.column, recipe.retrieval.history.events) == (
+        "history",
+        ("click",),
+    )
     assert recipe.data.split.model_dump() == {
         "kind": "leave_last_out", "group": "user_id", "time": "timestamp",
     }  # fmt: skip
@@ -78,7 +81,10 @@ def test_pairs_of_ids_without_an_order_have_a_set_as_history(tmp_path) -> None:
     frame = watches().select("user", "film")
     recipe = written(frame, item="film", user="user")
     assert recipe.retrieval is not None
-    assert recipe.retrieval.history.column == "history"
+    assert (recipe.retrieval.history.column, recipe.retrieval.history.events) == (
+        "history",
+        ("click",),
+    )
     assert recipe.schema_.columns["history"].kind == "bag"
     assert recipe.retrieval.time is None
     assert set(recipe.schema_.columns) == {"film", "history"}

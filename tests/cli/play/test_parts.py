@@ -11,17 +11,15 @@ from crosstower.errors import BundleError
 from crosstower.serving.bundle import Bundle
 
 
-def bundle(
-    columns: list[str], texts: list[str], user: str | None, events: list[str], ranking: Any = None
-) -> Bundle:
+def bundle(columns: list[str], texts: list[str], user: str | None, events: list[str]) -> Bundle:
     """Return what `missing_parts` reads of a bundle."""
-    section = SimpleNamespace(user=user, history=SimpleNamespace(events=events))
+    section = SimpleNamespace(user=user)
     attributes = pl.DataFrame({name: [0] for name in columns})
     retriever: Any = SimpleNamespace(
         text_sources=texts, catalogue=SimpleNamespace(attributes=attributes)
     )
     run = SimpleNamespace(recipe=SimpleNamespace(retrieval=section))
-    found = SimpleNamespace(retrieval=run, ranking=ranking, retriever=lambda: retriever)
+    found = SimpleNamespace(retrieval=run, event_types=events, retriever=lambda: retriever)
     return cast("Bundle", found)
 
 
@@ -30,17 +28,11 @@ def test_a_bundle_with_every_part_lacks_none() -> None:
         assert missing_parts(bundle([*places, "price"], ["wish"], "user_id", ["click"])) == []
 
 
-def test_clicks_act_where_the_ranker_counts_events() -> None:
-    schema = SimpleNamespace(counts=lambda: ["clicks"])
-    ranking = SimpleNamespace(recipe=SimpleNamespace(schema_=schema))
-    assert missing_parts(bundle(["lat", "lon"], ["wish"], "u", [], ranking)) == []
-
-
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
         ((["lat", "lon"], ["wish"], None, ["click"]), "clicks change nothing: add user: COLUMN"),
-        ((["lat", "lon"], ["wish"], "u", []), "history: {column: COLUMN, events: [click]}"),
+        ((["lat", "lon"], ["wish"], "u", []), "make the bundle again with --history-event click"),
         ((["lat", "lon"], ["a", "b"], "u", ["click"]), "no search box: "),
         ((["flat", "lon"], ["wish"], "u", ["click"]), "no map: "),
     ],

@@ -34,6 +34,10 @@ _LABELS = _words(
 _OF_AN_EVENT = _words("is has did was")
 _SPENT = _words("watch watching play playing dwell view read reading listen stay")
 _AMOUNTS = _words("time duration seconds secs sec ms ratio percent pct minutes")
+_ITEMS = _words(
+    "item product movie film video artist track song ad news article doc post listing hotel app"
+    " book game restaurant home sku asin isbn"
+)
 _EVENTS = _LABELS - {"label", "target", "y", "outcome", "income", "rating"}
 
 
@@ -82,6 +86,12 @@ def hints_time(name: str) -> bool:
 def names_user(name: str) -> bool:
     """Return whether a name is that of a user id."""
     return words_of(name) in (["user"], ["userid"], ["user", "id"])
+
+
+def names_item(name: str) -> bool:
+    """Return whether a name is that of an item id, such as `movie_id` or `asin`."""
+    words = words_of(name)
+    return names_id(name) and len(words) <= 2 and words[0].removesuffix("id") in _ITEMS
 
 
 def names_position(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from crosstower.cli.init.checks import checks, split_lines, split_of, without_giveaways
-from crosstower.cli.init.column_names import names_label, names_position, names_user
+from crosstower.cli.init.column_names import names_item, names_label, names_position, names_user
 from crosstower.cli.init.guesses import (
     FEW,
     Guess,
@@ -67,8 +67,24 @@ def starter_recipe(
     lines = checks(frame, guesses, labels, split)
     lines += [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
     lines += ["schema:", "  columns:", *(column_line(c, g) for c, g in guesses.items())]
+    lines += _history_line(guesses, users, labels[0], split)
     lines += ["  tasks:", *task_lines, *_other_labels(frame, guesses), *_model_lines(users)]
     return "\n".join(lines) + "\n"
+
+
+def _history_line(
+    guesses: dict[str, Guess], users: list[str], label: str, split: dict[str, Any]
+) -> list[str]:
+    """Return the user's earlier items as a commented column, if the rows can fill it."""
+    items = [
+        c for c, g in guesses.items() if g.section == {"kind": "categorical"} and names_item(c)
+    ]
+    if not (users and items and split["kind"] == "time"):
+        return []
+    section = {"kind": "sequence", "table": items[0], "event": label, "by": users[0]}
+    section |= {"max_len": 50, "pooling": "target"}
+    time = plain(split["column"])
+    return [f"    # history: {plain(section)}  # needs events: rows and time: {time} in data"]
 
 
 def _may_be_label(series: pl.Series) -> bool:

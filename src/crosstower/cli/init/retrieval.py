@@ -112,12 +112,13 @@ def _retrieval(
     frame: pl.DataFrame, user: str | None, times: list[str], labels: list[str], item: str
 ) -> list[str]:
     lines: list[str] = []
-    if user is not None:
-        lines += [f"  user: {plain(user)}", "  history: history"]
-        lines += [f"  time: {plain(c)}" for c in times[:1]]
     binary = [c for c in labels if set(frame[c].drop_nulls().unique().to_list()) <= {0, 1}]
-    if binary and binary[0].isidentifier():
-        lines.append(f'  where: "{binary[0]} == 1"  # positives')
+    positives = [c for c in binary[:1] if c.isidentifier()]
+    if user is not None:
+        history = plain({"column": "history", "events": positives or ["click"]})
+        lines += [f"  user: {plain(user)}", f"  history: {history}  # events extend it in a server"]
+        lines += [f"  time: {plain(c)}" for c in times[:1]]
+    lines += [f'  where: "{label} == 1"  # positives' for label in positives]
     if frame[item].n_unique() <= (_SMALL if times or user is None else _SMALL_IF_SHARED):
         lines.append("  objective: full_softmax  # sampled_softmax above about 100,000 items")
     return lines

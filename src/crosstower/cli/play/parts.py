@@ -27,14 +27,10 @@ def missing_parts(bundle: Bundle) -> list[str]:
         )
     retriever = bundle.retriever()
     section, words = bundle.retrieval.recipe.retrieval, list[str]()
-    counts = bundle.ranking.recipe.schema_.counts() if bundle.ranking is not None else []
     if section is None or section.user is None:
         words.append("clicks change nothing: add user: COLUMN to retrieval in the recipe")
-    elif not section.history.events and not counts:
-        words.append(
-            "clicks change nothing: add history: {column: COLUMN, events: [click]} to retrieval in"
-            " the recipe"
-        )
+    elif not bundle.event_types:
+        words.append("clicks change nothing: make the bundle again with --history-event click")
     if len(retriever.text_sources) != 1:
         words.append("no search box: it needs exactly one text column of the query in the recipe")
     frame = retriever.catalogue.attributes

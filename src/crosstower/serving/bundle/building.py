@@ -23,6 +23,7 @@ from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
 from crosstower.recipe.arguments import count_of, described, place_argument
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.files import FOLDER, OLD_QUERIES, QUERIES, USER, without_histories
 from crosstower.retrieval.index.calibration import RECALL
@@ -35,6 +36,7 @@ from crosstower.serving.bundle.copying import copy_run, git_revision, model_plac
 from crosstower.serving.bundle.exploration import given_exploration, write_exploration
 from crosstower.serving.bundle.forms import EAGER, write_fastest
 from crosstower.serving.bundle.forms import FOLDER as FORMS
+from crosstower.serving.bundle.history_events import with_history_events
 from crosstower.serving.bundle.manifest import (
     CARDS,
     NAME,
@@ -66,6 +68,7 @@ def make_bundle(
     data: Any = None,
     rules: Rules | str | Path | None = None,
     explore: Exploration | Mapping[str, Any] | str | None = None,
+    history_events: Sequence[str] | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Bundle:
     """Write a folder that has everything a server needs, and open it.
@@ -85,10 +88,13 @@ def make_bundle(
         rules: of all lists, or the path of a file of rules; by default those of the recipe of the
             ranking run, or else of the retrieval run.
         explore: exploration of all lists, as options or YAML; none by default.
+        history_events: types of events that extend the histories of users in a server; by default
+            those of the recipe of the retrieval run.
         on_progress: called at each stage.
 
     Raises:
-        BundleError: the folder is there, or the runs are not one of each kind.
+        BundleError: the folder is there, the runs are not one of each kind, or `history_events`
+            are wrong, or given without a retrieval run.
         RunError: a run is missing, damaged, or its training has not finished.
         DataError: no item, or no known user, has its key in a table that the ranker joins.
         RecipeError: the rules are wrong, or name a column that items do not have; or the
@@ -107,11 +113,12 @@ def make_bundle(
     candidates = candidates or _candidates(retrieval)
     chosen = given_rules(rules) or _recipe_rules(ranking, retrieval)
     exploration = given_exploration(explore)
+    recipe = _retrieval_recipe(retrieval, history_events)
     try:
         with publishing(place, NAME, error=BundleError) as aside:
             maker = _Maker(aside, seed, on_progress)
             if retrieval is not None:
-                maker.retrieval(retrieval, index, index_options)
+                maker.retrieval(retrieval, recipe, index, index_options)
             if ranking is not None:
                 maker.ranking(ranking, data)
             if retrieval is not None and ranking is not None:
@@ -141,10 +148,12 @@ class _Maker:
         self.needed: tuple[str, ...] = ()
         self.blend_by: tuple[str, ...] = ()
 
-    def retrieval(self, run: Run, index: str, options: Mapping[str, Any] | None) -> None:
+    def retrieval(
+        self, run: Run, recipe: Recipe | None, index: str, options: Mapping[str, Any] | None
+    ) -> None:
         self.on_progress("the retrieval model")
         place = self.folder / RETRIEVAL
-        self.facts[RETRIEVAL] = copy_run(run, place, self.seed)
+        self.facts[RETRIEVAL] = copy_run(run, place, self.seed, recipe=recipe)
         shutil.copytree(
             run.folder / FOLDER,
             place / FOLDER,
@@ -270,6 +279,15 @@ def _check_retrieval(retrieval: Run | None, ranking: Run | None) -> None:
 def _recipe_rules(*runs: Run | None) -> Rules | None:
     """Return the rules of the first run whose recipe has some."""
     return next((r.recipe.rules for r in runs if r is not None and r.recipe.rules), None)
+
+
+def _retrieval_recipe(retrieval: Run | None, events: Sequence[str] | None) -> Recipe | None:
+    """Return the recipe of the retriever, with other events if there are any."""
+    if events is None:
+        return None
+    if retrieval is None:
+        raise BundleError("history_events: need a retrieval run, whose users have histories")
+    return with_history_events(retrieval.recipe, events)
 
 
 def _candidates(retrieval: Run | None) -> int:

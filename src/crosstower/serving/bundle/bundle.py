@@ -27,6 +27,7 @@ from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.rules import Rules
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import read
 from crosstower.retrieval.index.open import IndexHeader
 from crosstower.retrieval.retriever import Retriever
@@ -124,6 +125,16 @@ class Bundle:
     def ranking(self) -> Run | None:
         """The run that ranks."""
         return self._run(RANKING) if self.manifest.ranking is not None else None
+
+    @property
+    def event_types(self) -> tuple[str, ...]:
+        """Types of events that change later lists: those of histories, then those of counters."""
+        types = list[str]()
+        if self.retrieval is not None:
+            types += retrieval_section_of(self.retrieval.recipe).history.events
+        if self.ranking is not None:
+            types += [name for one in self.ranking.recipe.schema_.counts() for name in one.events]
+        return tuple(dict.fromkeys(types))
 
     def retriever(self) -> Retriever:
         """Return the retriever.

@@ -23,8 +23,16 @@ from crosstower.training.trainer import BEST
 from crosstower.training.weight_files import checksum, write_tensors
 
 
-def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
-    """Write the files of a run that scoring needs, for one model, without local paths."""
+def copy_run(run: Run, place: Path, seed: int | None, *, recipe: Recipe | None = None) -> RunFacts:
+    """Write the files of a run that scoring needs, for one model, without local paths.
+
+    Args:
+        run: finished.
+        place: the folder to write.
+        seed: of the model; the first one of the run if None.
+        recipe: to write instead of the run's own.
+
+    """
     metrics = run.metrics  # refuses a run that has not finished
     metrics.pop("joins", None)  # run.json has them
     model, seed = next(iter(run.info.models)), run.info.seeds[0] if seed is None else seed
@@ -33,7 +41,7 @@ def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
     shutil.copytree(run.folder / "encoder", place / "encoder", ignore=unneeded)
     if (run.folder / COUNTERS).is_dir():
         shutil.copytree(run.folder / COUNTERS, place / COUNTERS)
-    recipe = _movable(run.recipe, place)
+    recipe = _movable(recipe or run.recipe, place)
     facts = _without_folders(run.info.facts)
     models = {model: run.info.models[model]}
     info = run.info.model_copy(

@@ -182,7 +182,7 @@ def model_response(live: Live, settings: Settings, number: int | None) -> dict[s
         "limits": settings.limits.model_dump(),
         "explore": None if live.explore is None else live.explore.model_dump(),
         "log": settings.log,
-        "live_events": _live_events(live),
+        "live_events": live.bundle.event_types,
         "shop": None if settings.shop is None else settings.shop.model_dump(),
         "tasks": [{"name": name, "kind": kind} for name, kind in kinds.items()],
         "blend": _blend(own.spec) if own is not None else None,
@@ -216,15 +216,6 @@ def _funnel(funnel: OnlineFunnel | None) -> dict[str, Any]:
         "text_search": len(funnel.retriever.text_sources) == 1,
         "sample_users": _sample_users(funnel),
     }
-
-
-def _live_events(live: Live) -> list[str]:
-    """Return the types of events that act on later lists."""
-    types = [] if live.counters is None else [n for c in live.counters.counts for n in c.events]
-    if live.funnel is not None:
-        section = retrieval_section_of(live.funnel.retriever.run.recipe)
-        types = [*section.history.events, *types]
-    return list(dict.fromkeys(types))
 
 
 def _blend(spec: Blend) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from crosstower.recipe.split import GivenSplit, RandomSplit, order_of
 from crosstower.recipe.times import ORDER, USUAL
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.serving.bundle.bundle import RANKING, RETRIEVAL, Bundle
+from crosstower.serving.bundle.history_events import with_history
 from crosstower.serving.retraining.plan import Labels, Runs
 from crosstower.storage.files import write_atomic
 from crosstower.training.run import Run
@@ -184,6 +185,9 @@ def stages_of(bundle: Bundle, folder: Path | None, runs: Runs) -> list[Stage]:
             check_weights(starts[name], run, key=key)
             recipes[name] = starts[name].recipe
         _check_columns(recipes[name])
+    if bundle.retrieval is not None:  # the events of its histories may have been given to it alone
+        history = retrieval_section_of(bundle.retrieval.recipe).history
+        recipes[RETRIEVAL] = with_history(recipes[RETRIEVAL], history)
     column = time_column(recipes.get(RETRIEVAL), recipes.get(RANKING))
     return [Stage(name, recipes[name], starts[name], column) for name in found]
 
