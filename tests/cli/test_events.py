@@ -44,7 +44,7 @@ def test_the_table_has_counts_by_type(state: str) -> None:
         ["click", "2"],
         ["impression", "4"],
     ]
-    note = "Note: query.mixed has no column of its own (values of several types"
+    note = "Note: query.mixed has no column of its own (objects, values of several types"
     assert note in done.stdout.replace("\n", " ")
     assert lines[-1] == "events.parquet: 6 events"
     assert max(map(len, lines)) <= 100

@@ -115,8 +115,8 @@ def print_events(found: EventExport, output: Path) -> None:
         )
     for key in found.only_json[:_KEYS]:
         name = key.partition(".")[0]
-        out.print(f"Note: {_shown(key)} has no column of its own (values of several types, or too"
-                  f" many keys); see the JSON column '{name}'.", highlight=False)  # fmt: skip
+        note = "has no column of its own (objects, values of several types, or too many keys)"
+        out.print(f"Note: {_shown(key)} {note}; see the JSON column '{name}'.", highlight=False)
     if len(found.only_json) > _KEYS or found.more_keys:
         out.print("Note: further keys are in the JSON columns only.", highlight=False)
     out.print(f"{output}: {found.events:,} events", highlight=False, soft_wrap=True)

@@ -89,13 +89,20 @@ def test_values_of_one_type_get_a_column(tmp_path: Path, values: list[Any], kind
         [1, [1]],
         [[1], ["1"]],
         [[[1]]],
-        [[]],
-        [None, None],
     ],
 )
 def test_other_values_stay_in_the_json_and_are_named(tmp_path: Path, values: list[Any]) -> None:
     table, left = queries(tmp_path, "a.b", *values)
     assert (dict(table.schema), left) == (FIXED, ("query.a.b",))
+    assert [json.loads(text)["a.b"] for text in table["query"]] == values
+
+
+@pytest.mark.parametrize("values", [[[]], [None, None]])
+def test_keys_without_a_value_have_no_column_and_need_none(
+    tmp_path: Path, values: list[Any]
+) -> None:
+    table, left = queries(tmp_path, "a.b", *values)
+    assert (dict(table.schema), left) == (FIXED, ())
     assert [json.loads(text)["a.b"] for text in table["query"]] == values
 
 

@@ -42,10 +42,11 @@ class Kinds:
 
         Booleans, whole numbers of 64 bits, numbers and text have one, and lists of these. Whole
         numbers beside others are floats where that is exact. Of more than `MOST_COLUMNS` keys, only
-        those in most events have a type.
+        those in most events have a type. A key without any value is left out.
         """
         often = {key for key, _ in self._events.most_common(MOST_COLUMNS)}
-        return {k: _type_of(kinds) if k in often else None for k, kinds in self._seen.items()}
+        seen = {key: kinds for key, kinds in self._seen.items() if kinds - {"[]"}}
+        return {key: _type_of(kinds) if key in often else None for key, kinds in seen.items()}
 
 
 def id_column(name: str, ids: Iterable[Any], kind: pl.DataType | None) -> pl.Series:
