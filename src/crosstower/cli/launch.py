@@ -46,7 +46,7 @@ def launch(arguments: Sequence[str], *, processes: int, max_restarts: int) -> No
     check_packages(processes)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if processes > (cores or processes):
-        notify([f"--processes: {processes} processes share {cores} cores, which is slower"])
+        notify([f"--processes: more processes ({processes}) than cores ({cores}) are slower"])
     threads = str(max((cores or processes) // processes, 1))
     with tempfile.TemporaryDirectory(prefix="crosstower-") as folder:
         plain = {LAUNCHED: folder, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
