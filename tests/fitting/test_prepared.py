@@ -168,6 +168,8 @@ def test_the_columns_of_the_towers_matter(tmp_path: Path) -> None:
     other = films.model_copy(update={"model": {**films.model, "item": ["film"]}})
     with pytest.raises(RunError, match=r"model\.item: \['film', 'genre'\], now \['film'\]"):
         prepared_for(stored, other)
+    live = {"history": {"column": "had", "events": ["click"]}}  # of a server, not of the rows
+    prepared_for(stored, film_recipe(tmp_path, retrieval=live))
 
 
 def test_a_folder_is_written_whole_and_never_replaced(

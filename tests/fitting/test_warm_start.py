@@ -204,7 +204,9 @@ def test_a_retriever_goes_on_with_its_items(history: dict[str, Any], tmp_path: P
     data = section.data.model_copy(update={"path": None})
     section = section.model_copy(update={"data": data})
     one = fit(section, data=parts[0], out=tmp_path / "one", quiet=True)
-    two = fit(section, data=parts[1], out=tmp_path / "two", warm_start=one, quiet=True)
+    plain["retrieval"]["history"] = {"column": "had", "events": ["click"], "length": 20}
+    live = Recipe.model_validate(plain).model_copy(update={"data": data})
+    two = fit(live, data=parts[1], out=tmp_path / "two", warm_start=one, quiet=True)
     assert two.encoder.tables["film"].size > one.encoder.tables["film"].size
     path = tmp_path / "start.safetensors"
     start = two.model("two_tower")

@@ -26,6 +26,7 @@ from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.overrides import Overrides
 from crosstower.recipe.recipe import Recipe, as_recipe
 from crosstower.recipe.schema import Schema
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.storage.folders import publishing
 from crosstower.training.job import Job
 from crosstower.values.addresses.address import Place
@@ -171,6 +172,7 @@ def _that_matters(recipe: Recipe) -> Iterator[tuple[str, object]]:
         yield f"data.{key}", value
     yield "training.group", plain["training"]["group"]
     if plain["retrieval"] is not None:
+        plain["retrieval"]["history"] = retrieval_section_of(recipe).history.trained
         for key, value in _without(plain["retrieval"], _RETRIEVAL_OPTIONS).items():
             yield f"retrieval.{key}", value
         yield "model.item", recipe.model.get("item")

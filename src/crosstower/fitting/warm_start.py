@@ -169,7 +169,8 @@ def _sections(recipe: Recipe) -> dict[str, Any]:
             column.pop(key, None)
     found: dict[str, Any] = {"schema": schema, **order, "retrieval": None}
     if retrieval is not None:
-        found["retrieval"] = {n: getattr(retrieval, n) for n in ("item", "user", "history")}
+        found["retrieval"] = {n: getattr(retrieval, n) for n in ("item", "user")}
+        found["retrieval.history"] = retrieval.history.trained
     return found | {f"training.{key}": getattr(recipe.training, key) for key in _SAME}
 
 

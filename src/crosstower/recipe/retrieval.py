@@ -100,6 +100,11 @@ class History(FrozenModel):
         description="Maximum number of such events per user; the newest count.",
     )
 
+    @property
+    def trained(self) -> dict[str, object]:
+        """The options that a training depends on; the others act in a server alone."""
+        return {"column": self.column, "folds": self.folds}
+
     @model_serializer(mode="wrap")
     def _short(self, whole: SerializerFunctionWrapHandler) -> Any:
         plain = not self.events and "folds" not in self.model_fields_set

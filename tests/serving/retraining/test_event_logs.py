@@ -136,6 +136,7 @@ def test_the_logs_of_the_recipe_stay_and_the_servers_follows(
     assert first.rows
     assert pl.read_parquet(str(first.path)).equals(base)
     assert pl.read_parquet(str(second.path)).equals(events)
+    assert event_logs(stage, tmp_path, base, events.clear()) == (first,)
     plain = stages_of(live_films.bundle, None, runs_of(live_films))[1]
     assert event_logs(plain, tmp_path, base, events) == ()
 

@@ -3,8 +3,15 @@ from typing import Any
 import pytest
 
 from crosstower.errors import RecipeError
+from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.event_list import EventList
 from crosstower.recipe.recipe import Recipe
-from crosstower.serving.retraining.label_columns import label_columns, lost_notes, positive_types
+from crosstower.serving.retraining.label_columns import (
+    absent_notes,
+    label_columns,
+    lost_notes,
+    positive_types,
+)
 from crosstower.serving.retraining.plan import Label, Labels
 
 
@@ -76,3 +83,18 @@ def test_events_that_a_new_version_forgets_are_named() -> None:
     )
     assert lost_notes(recipe, {"click": Label(event="click")}, ("buy",)) == ()
     assert lost_notes(None, {}, ()) == ()
+
+
+def test_types_that_the_ranker_reads_but_nobody_sends_are_named() -> None:
+    read = [
+        EventCount(("liked", "click"), ("film",), 1),
+        EventList("had", ("liked",), ("user",), "film", 5),
+    ]
+    tasks = {"liked": Label(event="like")}
+    (note,) = absent_notes(read, tasks, ["click", "like"])
+    assert note == (
+        "the server has no events of type 'liked', which counters or histories of the ranker read;"
+        " send events of that type (the label 'liked' comes from type 'like')"
+    )
+    assert absent_notes(read, tasks, ["click", "liked"]) == ()
+    assert absent_notes([], tasks, []) == ()

@@ -42,6 +42,8 @@ def event_logs(
             logs.append(EventLog(path=str((folder / BASE).absolute()), rows=True))
         else:
             logs.append(log)
+    if events.is_empty():
+        return tuple(logs)
     events.write_parquet(folder / EVENTS)
     return (*logs, EventLog(path=str((folder / EVENTS).absolute()), type=TYPE))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from crosstower.data.filters.filter import filter_columns
 from crosstower.errors import RecipeError, did_you_mean
+from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.event_list import EventList
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.tasks import Binary
 from crosstower.serving.retraining.plan import Label, Labels
@@ -83,3 +85,27 @@ def lost_notes(
         for kind in retrieval.retrieval.history.events
         if kind not in kept
     )
+
+
+def absent_notes(
+    read: Sequence[EventCount | EventList], tasks: Mapping[str, Label], sent: Collection[str]
+) -> tuple[str, ...]:
+    """Return a sentence per type of events that the ranker reads, but no event has.
+
+    Args:
+        read: counts and histories of the ranker.
+        tasks: labels by column.
+        sent: types of the events of the server.
+
+    """
+    notes = list[str]()
+    for kind in dict.fromkeys(kind for one in read for kind in one.events):
+        if kind in sent:
+            continue
+        label = tasks.get(kind)
+        other = "" if label is None else f" (the label '{kind}' comes from type '{label.event}')"
+        notes.append(
+            f"the server has no events of type '{kind}', which counters or histories of the ranker"
+            f" read; send events of that type{other}"
+        )
+    return tuple(notes)

@@ -30,7 +30,12 @@ from crosstower.serving.retraining.event_rows import (
     user_columns,
 )
 from crosstower.serving.retraining.item_table import ItemRows, item_rows
-from crosstower.serving.retraining.label_columns import label_columns, lost_notes, positive_types
+from crosstower.serving.retraining.label_columns import (
+    absent_notes,
+    label_columns,
+    lost_notes,
+    positive_types,
+)
 from crosstower.serving.retraining.plan import RetrainPlan
 from crosstower.serving.retraining.recipes import check_training, ranking_recipe, retrieval_recipe
 from crosstower.serving.retraining.stage import Stage, id_columns, keep_recipes, stages_of
@@ -148,7 +153,8 @@ class Work:
         )
         until = self.until - timedelta(seconds=max(windows, default=0.0)) - _STEP
         found = maker.rows(events, until, after, counted_after=self._counted_until())
-        return replace(found, notes=(*found.notes, *self.notes))
+        absent = absent_notes(read, self.tasks, events["type"].unique())
+        return replace(found, notes=(*found.notes, *self.notes, *absent))
 
     def _counted_until(self) -> datetime | None:
         """Return the time up to which the logs of the recipes have the events."""
