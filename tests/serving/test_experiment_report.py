@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from crosstower.errors import DataError, QueryError, ServeError
@@ -37,6 +38,32 @@ def test_a_state_gives_the_report_of_its_events(folder: Path) -> None:
     assert (
         state_report(folder, experiment()).plain() == experiment_report(FRAME, experiment()).plain()
     )
+
+
+def test_segments_are_attributes_of_users_where_the_query_has_none(tmp_path: Path) -> None:
+    devices = FRAME.group_by("user").agg(pl.col("query.device").first()).iter_rows()
+    given = {user: {"device": device} for user, device in devices}
+    plain = FRAME.with_columns(pl.lit(None, pl.String).alias("query.device"))
+    with State.open(tmp_path / "state") as state:
+        state.add_events(stored(plain))
+        with pytest.raises(DataError, match="no user has a segment 'device'; give 'device' in the"):
+            state_report(tmp_path / "state", experiment())
+        state.put_users(given)
+    found = state_report(tmp_path / "state", experiment())
+    assert found.plain() == experiment_report(FRAME, experiment()).plain()
+
+
+def test_the_query_of_a_user_comes_before_the_attributes(tmp_path: Path) -> None:
+    exposed = FRAME.filter(pl.col("attributes.arm").is_not_null())
+    half = set(exposed["user"].unique().sort().to_list()[::2])
+    own = pl.when(pl.col("user").is_in(half)).then(pl.lit("phone"))
+    with State.open(tmp_path / "state") as state:
+        state.add_events(stored(FRAME.with_columns(own.alias("query.device"))))
+        state.put_users({user: {"device": "watch"} for user in FRAME["user"].unique()})
+    found = state_report(tmp_path / "state", experiment())
+    frame = FRAME.with_columns(own.otherwise(pl.lit("watch")).alias("query.device"))
+    assert found.plain() == experiment_report(frame, experiment()).plain()
+    assert {one.segment for one in found.segments} == {("device", "phone"), ("device", "watch")}
 
 
 def test_events_of_the_future_wait_for_their_time(tmp_path: Path) -> None:

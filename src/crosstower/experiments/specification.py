@@ -132,7 +132,8 @@ class Experiment(FrozenModel):
     segments: tuple[str, ...] = Field(
         default=(),
         max_length=10,
-        description="Columns of the query, such as device, by which results are reported.",
+        description="Columns of the query, or else attributes of users, such as device, by which"
+        " results are reported.",
     )
     level: float = Field(
         default=0.95, gt=0.5, lt=1, description="Probability that all intervals cover the truth."

@@ -53,7 +53,7 @@ def events_of(events: pl.DataFrame, experiment: Experiment, until: datetime | No
         DataError: a column is missing, or no exposure belongs to the experiment.
 
     """
-    events = _with_segments(_with_tags(events), experiment)
+    events = with_segments(_with_tags(events), experiment)
     for name in _needed(experiment):
         if name not in events.columns:
             raise DataError(_missing(name, events))
@@ -91,11 +91,11 @@ def _with_tags(events: pl.DataFrame) -> pl.DataFrame:
     return events
 
 
-def _with_segments(events: pl.DataFrame, experiment: Experiment) -> pl.DataFrame:
+def with_segments(events: pl.DataFrame, experiment: Experiment) -> pl.DataFrame:
     """Read segments from the JSON where an odd value of one event has cost them their column."""
     if events.schema.get("query") != pl.String():
         return events
-    lost = [name for name in _segment_columns(experiment) if name not in events.columns]
+    lost = [name for name in segment_columns(experiment).values() if name not in events.columns]
     found = [_from_json(events, "query", name) for name in lost]
     return events.with_columns([texts for texts in found if texts.null_count() < len(texts)])
 
@@ -119,7 +119,8 @@ def units_of(events: pl.DataFrame, experiment: Experiment) -> Units:
         pl.col("type") == experiment.exposure,
         pl.col("time") >= experiment.start,
     ).sort("time")
-    segments = [pl.col(name).drop_nulls().first() for name in _segment_columns(experiment)]
+    columns = segment_columns(experiment).values()
+    segments = [pl.col(name).drop_nulls().first() for name in columns]
     exposed = mine.group_by(UNIT, maintain_order=True).agg(
         pl.col(ARM).n_unique().alias("arms"),
         pl.col(ARM).first().alias("arm"),
@@ -174,7 +175,7 @@ def _sums(events: pl.DataFrame, metric: Metric, name: str) -> pl.DataFrame:
 
 
 def _needed(experiment: Experiment) -> list[str]:
-    names = ["type", "time", "user", EXPERIMENT, ARM, *_segment_columns(experiment)]
+    names = ["type", "time", "user", EXPERIMENT, ARM, *segment_columns(experiment).values()]
     if any(metric.of == "value" for metric in experiment.metrics.values()):
         names.append("value")
     if experiment.anonymous == "request":
@@ -193,8 +194,9 @@ def _utc(times: pl.Series) -> pl.Series:
     return times.dt.convert_time_zone("UTC")
 
 
-def _segment_columns(experiment: Experiment) -> list[str]:
-    return [f"query.{name}" for name in experiment.segments]
+def segment_columns(experiment: Experiment) -> dict[str, str]:
+    """Return the column of events that holds each segment."""
+    return {name: f"query.{name}" for name in experiment.segments}
 
 
 def _missing(name: str, events: pl.DataFrame) -> str:
@@ -202,6 +204,12 @@ def _missing(name: str, events: pl.DataFrame) -> str:
         return (
             f"events: no column '{name}', so no event belongs to an experiment; start the server"
             " with --experiments, and export its events with: crosstower events"
+        )
+    if name.startswith("query."):
+        segment = name.removeprefix("query.")
+        return (
+            f"events: no column '{name}', so no user has a segment '{segment}'; give '{segment}' in"
+            " the query of requests, or put it as an attribute of users and report with --state"
         )
     hint = did_you_mean(name, events.columns)
     return f"events: no column '{name}'{hint}; columns: {', '.join(events.columns)}"

@@ -20,12 +20,16 @@ from crosstower.errors import CrosstowerError, DataError
 from crosstower.experiments.analysis import experiment_report
 from crosstower.experiments.report import ExperimentReport
 from crosstower.experiments.specification import Experiment
+from crosstower.experiments.units import segment_columns, with_segments
+from crosstower.serving.state import user_table
 from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.event_export import export_events
 from crosstower.serving.state.event_log import Selection, has_more, last_event, microseconds
 from crosstower.serving.state.events import now
 from crosstower.serving.state.state import State
+from crosstower.values.columns import text_of
 
+_USER = "user of attributes"
 _NICE = 10
 
 
@@ -66,7 +70,26 @@ def state_report(
                 " with --log, or send such events"
             )
         events = pl.read_parquet(path)
+    if experiment.segments:
+        events = _with_attributes(events, state, experiment)
     return experiment_report(events, experiment, until=until)
+
+
+def _with_attributes(
+    events: pl.DataFrame, address: str | StateAddress, experiment: Experiment
+) -> pl.DataFrame:
+    """Return events whose segments are the attributes of their users where the query has none."""
+    with State.open_existing(address) as state, state.database.reading() as connection:
+        users = user_table.attribute_columns(connection, experiment.segments, key=_USER)
+    events = with_segments(events, experiment)
+    known = events.select(text_of(events["user"]).alias(_USER))
+    known = known.join(users, on=_USER, how="left", maintain_order="left")
+    for name, column in segment_columns(experiment).items():
+        if name in known.columns:
+            own = [events[column].cast(pl.String)] if column in events.columns else []
+            texts = [*own, known[name].cast(pl.String)]
+            events = events.with_columns(pl.coalesce(texts).alias(column))
+    return events
 
 
 def _check_size(
