@@ -15,6 +15,8 @@ export class ProblemError extends Error {
 export interface Attribute {
   name: string;
   type: string;
+  /** Whether its values are 0 and 1, or booleans. */
+  flag: boolean;
 }
 
 /** A blend for one request; omitted parts keep the bundle's values. */

@@ -23,6 +23,7 @@ class Attribute(Response):
 
     name: str = Field(description="Name of the attribute.")
     type: str = Field(description="Type of its values.")
+    flag: bool = Field(description="Whether its values are 0 and 1, or booleans.")
 
 
 class BlendSummary(Response):

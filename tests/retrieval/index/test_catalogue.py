@@ -8,6 +8,7 @@ import pytest
 
 from crosstower.errors import DataError, QueryError
 from crosstower.retrieval.index import nearest_items
+from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
 
 from .test_exact import ATTRIBUTES, IDS, VECTORS, D, N
@@ -74,3 +75,20 @@ def test_items_without_attributes_are_saved(tmp_path: Path) -> None:
     one.save(tmp_path / "index")
     again = ExactIndex.load(tmp_path / "index")
     assert again.search(np.array([[0.0, 1.0]]), 1, where="item_id != 'b'").ids(0).to_list() == ["a"]
+
+
+def test_flags_are_attributes_that_are_zero_or_one() -> None:
+    table = pl.DataFrame(
+        {
+            "war": [0, 1, None],
+            "sold": [True, None, False],
+            "share": [0.0, 1.0, 1.0],
+            "stars": [0, 1, 2],
+            "half": [0.0, 0.5, 1.0],
+            "code": ["0", "1", "0"],
+            "tags": [[0], [1], []],
+            "empty": pl.Series([None] * 3, dtype=pl.Int64),
+        }
+    )
+    assert Catalogue([1, 2, 3], table).flags == {"war", "sold", "share"}
+    assert Catalogue([1, 2, 3]).flags == frozenset()

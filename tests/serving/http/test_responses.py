@@ -23,7 +23,7 @@ def test_what_is_served(client: TestClient, bundle: Bundle) -> None:
     columns = {c["name"]: c for c in found["query_columns"]}
     assert columns["home_city"]["kind"] == "categorical"
     assert "Rome" in columns["home_city"]["examples"]
-    assert {"name": "price", "type": "Float64"} in found["attributes"]
+    assert {"name": "price", "type": "Float64", "flag": False} in found["attributes"]
     assert len(found["sample_users"]) == 20
     assert (found["live_events"], found["shop"]) == ([], None)
     assert found["metrics"]["ranking"]["tasks"]["click"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,12 @@ class Catalogue:
     def kinds(self) -> dict[str, pl.DataType]:
         """Names and types of the columns that a condition may name: attributes and the id."""
         return {_ID: self.ids.dtype} | dict(self.attributes.schema)
+
+    @cached_property
+    def flags(self) -> frozenset[str]:
+        """Attributes whose values are 0 and 1, or booleans, wherever they are known."""
+        found = (values for values in self.attributes if values.null_count() < len(values))
+        return frozenset(values.name for values in found if _is_flag(values))
 
     def ids_at(self, places: Indices) -> list[Any]:
         """Return the canonical ids of items."""
@@ -231,6 +238,12 @@ class Catalogue:
 
 def _series(ids: Any) -> pl.Series:
     return ids if isinstance(ids, pl.Series) else series_of(_ID, list(ids))
+
+
+def _is_flag(values: pl.Series) -> bool:
+    if not values.dtype.is_numeric():
+        return values.dtype == pl.Boolean
+    return bool(values.drop_nulls().is_in(pl.Series([0, 1], dtype=values.dtype)).all())
 
 
 def _words(table: pl.DataFrame) -> str:

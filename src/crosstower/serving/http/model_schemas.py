@@ -27,6 +27,7 @@ class Attribute(_Response):
 
     name: str
     type: str
+    flag: bool = Field(description="Whether its values are 0 and 1, or booleans.")
 
 
 class BlendSummary(_Response):

@@ -203,7 +203,7 @@ def _funnel(funnel: OnlineFunnel | None) -> dict[str, Any]:
             "attributes": [], "text_search": False, "sample_users": [],
         }  # fmt: skip
     section = retrieval_section_of(funnel.retriever.run.recipe)
-    schema = funnel.catalogue.items.schema
+    schema, flags = funnel.catalogue.items.schema, funnel.retriever.catalogue.flags
     return {
         "user_column": section.user,
         "item_column": section.item,
@@ -212,7 +212,9 @@ def _funnel(funnel: OnlineFunnel | None) -> dict[str, Any]:
             for n in funnel.query_columns
         ],
         "needed_columns": funnel.needed_columns,
-        "attributes": [{"name": n, "type": str(kind)} for n, kind in schema.items()],
+        "attributes": [
+            {"name": n, "type": str(kind), "flag": n in flags} for n, kind in schema.items()
+        ],
         "text_search": len(funnel.retriever.text_sources) == 1,
         "sample_users": _sample_users(funnel),
     }

@@ -39,6 +39,7 @@ def made_up_items(count: int = 1500) -> pl.DataFrame:
             "content_type": kinds,
             "city": random.choice(["Paris", "Rome", "Oslo", "Lisbon"], count),
             "price": random.gamma(3, 30, count).round(0),
+            "on_foot": np.arange(count) // 7 % 2,
             "tags": [["sea", "food", "art"][: n + 1] for n in random.integers(0, 3, count)],
         }
     )

@@ -77,7 +77,9 @@ class FakeBundle:
         ranks = "rank" in self.stages
         tasks = [{"name": n, "kind": "binary"} for n in ("like", "comment")] if ranks else []
         attributes = [
-            {"name": n, "type": str(t)} for n, t in self.items.schema.items() if n != "item_id"
+            {"name": n, "type": str(t), "flag": n == "on_foot"}
+            for n, t in self.items.schema.items()
+            if n != "item_id"
         ]
         contexts = {"name": "context", "kind": "categorical", "examples": ["home", "feed"]}
         return {

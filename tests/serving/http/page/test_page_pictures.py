@@ -64,18 +64,25 @@ def test_the_title_comes_before_the_id_and_numbers_say_of_what(
         item = bundle.items.filter(pl.col("item_id") == int(row.locator("b").inner_text()))
         expect(row.locator(".title")).to_have_text(item["title"][0])
         expect(row.locator(".attributes")).to_contain_text(f"price {item['price'][0]:.0f}")
+        lines = page.locator(f"{ROW} .attributes").all_inner_texts()
+        shown = [int(number) for number in page.locator(f"{ROW} b").all_inner_texts()]
+        on_foot = dict(bundle.items.select("item_id", "on_foot").iter_rows())
+        assert {on_foot[one] for one in shown} == {0, 1}
+        for one, line in zip(shown, lines, strict=True):  # a flag is its name, or nothing
+            assert (on_foot[one] == 1) == ("on foot" in line.split(" · ")), line
 
 
 def test_a_title_has_many_names_and_an_address_is_not_read(browser: Browser, url: str) -> None:
     found = """async () => {
-      const { titleOf, wordsOf } = await import("/page/titles.js");
+      const { titleOf, attributeText } = await import("/page/titles.js");
       const items = [{ id: 1, movie_title: "Heat", name: "x" }, { movie_title: "Heat" },
         { brand_name: "Acme", product_name: "Anvil" }, { title: 7 }, null];
-      return [items.map((item) => titleOf(item) ?? null), wordsOf("https://a.b/c"), wordsOf(3)];
+      const texts = [attributeText("site", "https://a.b/c"), attributeText("n_rooms", 3)];
+      return [items.map((item) => titleOf(item) ?? null), ...texts];
     }"""
     with tab(browser) as page:
         page.goto(url)
-        assert page.evaluate(found) == [["x", "Heat", "Anvil", None, None], "", "3"]
+        assert page.evaluate(found) == [["x", "Heat", "Anvil", None, None], "", "n rooms 3"]
 
 
 def test_the_taste_of_a_user_is_shown_in_words_and_pictures(

@@ -224,7 +224,9 @@ def test_texts_give_neither_a_map_nor_opening_hours(shop: Page) -> None:
     offers = shop.evaluate(
         "async (model) => (await import('/page/shop/offers.js')).offersOf(model)",
         {
-            "attributes": [{"name": name, "type": kind} for name, kind in types.items()],
+            "attributes": [
+                {"name": name, "type": kind, "flag": False} for name, kind in types.items()
+            ],
             "query_columns": [{"name": n, "kind": "categorical"} for n in ("lat", "lon")],
         },
     )

@@ -4,7 +4,7 @@ import { colourOf } from "./kinds.js";
 import { byId, calm, count, el, score, valueText } from "./parts.js";
 import { pictureOf } from "./pictures.js";
 import { movesText } from "./rules.js";
-import { titleOf, wordsOf } from "./titles.js";
+import { attributeText, titleOf } from "./titles.js";
 
 const ELSEWHERE = ["picture"]; // attributes that are drawn
 
@@ -211,10 +211,9 @@ export function itemText(id, attributes, column, type, instead) {
   const [title, picture] = [titleOf(known), pictureOf(known)];
   const kind = type ?? known[column];
   const others = Object.entries(known).filter(
-    ([name, value]) =>
-      ![column, ...ELSEWHERE].includes(name) && ![id, title].includes(value) && wordsOf(value) !== "",
+    ([name, value]) => ![column, ...ELSEWHERE].includes(name) && ![id, title].includes(value),
   );
-  const line = others.slice(0, 4).map(([name, value]) => named(name, value));
+  const line = others.map((one) => attributeText(...one)).filter(Boolean).slice(0, 4);
   const dot =
     column && kind != null && el("span", { class: `dot colour-${colourOf(column, kind)}` });
   const second = el(
@@ -235,11 +234,6 @@ export function itemText(id, attributes, column, type, instead) {
     ),
     instead ?? second,
   );
-}
-
-/** A value as text; a number says of what. */
-function named(name, value) {
-  return typeof value === "number" ? `${name} ${valueText(value)}` : valueText(value);
 }
 
 /** How far an item has moved since another list; a null rank `before` is that of a new one. */

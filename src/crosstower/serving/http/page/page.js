@@ -15,6 +15,7 @@ import { openRules } from "./rules.js";
 import { openSearch } from "./search.js";
 import { openShop } from "./shop/shop.js";
 import { openStudio } from "./studio.js";
+import { keepFlags } from "./titles.js";
 import { askForToken } from "./token.js";
 import { loadVersions } from "./versions.js";
 import { openViews } from "./views.js";
@@ -40,6 +41,7 @@ async function start() {
   page.drawer = openDrawer(() => (byId("shop").hidden ? funnelContext() : page.shop.context()));
   try {
     page.model = await api.model();
+    keepFlags(page.model.attributes);
   } catch (error) {
     const again = el("button", { type: "button", click: () => location.reload() }, "Try again");
     byId("trouble").replaceChildren(error.message, again);

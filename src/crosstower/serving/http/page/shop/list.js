@@ -2,9 +2,9 @@
 
 import { colourOf } from "../kinds.js";
 import { moveText } from "../funnel.js";
-import { byId, calm, el, valueText } from "../parts.js";
+import { byId, calm, el } from "../parts.js";
 import { pictureOf } from "../pictures.js";
-import { titleOf, wordsOf } from "../titles.js";
+import { attributeText, titleOf } from "../titles.js";
 
 const SHOWN = 6; // attributes of a card
 
@@ -76,9 +76,9 @@ function tile(letters, column, kind) {
 
 function lineOf(item, view, title) {
   const shown = Object.entries(item.attributes ?? {}).filter(
-    ([name, value]) => !view.hidden.includes(name) && value !== item.item_id && value !== title && wordsOf(value) !== "",
+    ([name, value]) => !view.hidden.includes(name) && value !== item.item_id && value !== title,
   );
-  const words = shown.slice(0, SHOWN).map(([name, value]) => (typeof value === "number" ? `${name.replaceAll("_", " ")} ${valueText(value)}` : valueText(value)));
+  const words = shown.map((one) => attributeText(...one)).filter(Boolean).slice(0, SHOWN);
   const away = view.awayOf(item);
   return [...words, away !== null && `${away < 10 ? away.toFixed(1) : Math.round(away)} km away`].filter(Boolean).join(" · ");
 }
