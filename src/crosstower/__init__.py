@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from crosstower.recipe.data import Join as Join
     from crosstower.recipe.frozen import FrozenModel as FrozenModel
     from crosstower.recipe.kinds.bag import Bag as Bag
+    from crosstower.recipe.kinds.calendar import Calendar as Calendar
     from crosstower.recipe.kinds.categorical import Categorical as Categorical
     from crosstower.recipe.kinds.counter import Counter as Counter
     from crosstower.recipe.kinds.cross import Cross as Cross
@@ -122,6 +123,7 @@ _HOMES = {
     "recipe.blend": "Blend Diversity",
     "recipe.calibration": "Calibration",
     "recipe.kinds.bag": "Bag",
+    "recipe.kinds.calendar": "Calendar",
     "recipe.kinds.categorical": "Categorical",
     "recipe.kinds.counter": "Counter",
     "recipe.kinds.cross": "Cross",
@@ -164,6 +166,7 @@ __all__ = [
     "BlendResult",
     "Bundle",
     "BundleError",
+    "Calendar",
     "Calibration",
     "Categorical",
     "CodeField",

@@ -42,7 +42,8 @@ class RowMaker:
     `ages` are the columns with the ages of histories.
     Counts of events are read by their keys, which are columns like any other. Rows of evaluated
     queries count the `events` before the time of the query. `retrieved` are the columns of
-    retrieval that the ranker reads, which the funnel fills.
+    retrieval that the ranker reads, which the funnel fills. `row_times` are columns of a query with
+    its own time: that of the request, unless it is given.
 
     `query_columns` are those of the retrieval recipe, `user` is the column of the user's id (None
     if it has no users), `from_items` and `from_query` are the columns that the ranker needs.
@@ -60,6 +61,7 @@ class RowMaker:
     counts: tuple[EventCount, ...] = ()
     events: EventHistory | None = None
     retrieved: tuple[str, ...] = ()
+    row_times: tuple[str, ...] = ()
 
     @staticmethod
     def of(retriever: Retriever, ranking: Run, needed: Iterable[str]) -> RowMaker:
@@ -105,6 +107,7 @@ class RowMaker:
             counts=counts,
             events=event_history(ranking.recipe) if counts else None,
             retrieved=retrieved,
+            row_times=tuple(n for n in ranking.recipe.schema_.row_times() if n in from_query),
         )
 
     @cached_property
@@ -117,12 +120,14 @@ class RowMaker:
     @property
     def needed(self) -> tuple[str, ...]:
         """The columns that every query must be given."""
-        return tuple(n for n in self.from_query if n not in self.known and n != self.history)
+        filled = (*self.known, self.history, *self.row_times)
+        return tuple(name for name in self.from_query if name not in filled)
 
     @property
     def times(self) -> tuple[str, ...]:
-        """The column with the time of an evaluated query, if the ranker counts events."""
-        return () if self.events is None else (self.events.time,)
+        """The columns with the time of an evaluated query that the ranker reads."""
+        counted = () if self.events is None else (self.events.time,)
+        return tuple(dict.fromkeys([*counted, *(t for t in self.row_times if t not in self.known)]))
 
     def check_given(self, given: Collection[str]) -> None:
         """Refuse a query that has a column which it cannot have, or lacks one that it must have.
@@ -149,7 +154,7 @@ class RowMaker:
                     f" has: {', '.join(allowed) or 'none'}"
                 )
         filled = () if self.history is None else (self.history,)
-        self.check_had([*self.known, *given, *filled])
+        self.check_had([*self.known, *given, *filled, *self.row_times])
 
     def check_more(self, columns: Collection[str]) -> None:
         """Refuse columns of the items as more columns of a query.

@@ -12,6 +12,7 @@ from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.event_list import EventList, TimedList
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.bag import Bag
+from crosstower.recipe.kinds.calendar import Calendar
 from crosstower.recipe.kinds.categorical import Categorical
 from crosstower.recipe.kinds.counter import Counter
 from crosstower.recipe.kinds.cross import Cross
@@ -27,6 +28,7 @@ from crosstower.recipe.tasks import Binary, HeadKind, Task
 
 __all__ = [
     "Bag",
+    "Calendar",
     "Categorical",
     "Counter",
     "Cross",
@@ -146,6 +148,16 @@ class Schema(FrozenModel):
         """Return the histories whose times the data has as lists, without repeats, in order."""
         found = (column.timed_list(name) for name, column in self.columns.items())
         return tuple(dict.fromkeys(one for one in found if one is not None))
+
+    def row_times(self) -> tuple[str, ...]:
+        """Return the data columns that hold the time of the row, and nothing else for a model.
+
+        A query that gives none has the time of the request.
+        """
+        found = {name: column.row_times(name) for name, column in self.columns.items()}
+        times = dict.fromkeys(time for one in found.values() for time in one)
+        others = [name for name in self.columns if not found[name]]
+        return tuple(time for time in times if time not in self.part(others).sources())
 
     def event_inputs(self) -> tuple[EventCount | EventList, ...]:
         """Return what the model reads of earlier events: `counts`, then `event_lists`."""

@@ -16,6 +16,7 @@ from crosstower.data.encoders.row import EncodedRow, RowEncoder
 from crosstower.data.layout import RESERVED_CODES
 from crosstower.errors import DataError, QueryError, did_you_mean, query_error
 from crosstower.models.two_tower import TwoTower
+from crosstower.recipe.kinds.calendar import present_minute
 from crosstower.retrieval.data.histories import EventTimes
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
@@ -59,7 +60,8 @@ class Queries:
 
     `user` is the column of the user's id, None if the recipe has none. `history_only` is True if
     the query tower reads only the history, and the id of a known user; `reads_history` if it reads
-    the history at all, and `reads_times` if it reads the times of its events.
+    the history at all, and `reads_times` if it reads the times of its events. `row_times` are
+    columns with the time of the query: that of the request, unless the query gives them.
 
     Args:
         run: the run, whose recipe declares the columns of a query.
@@ -77,6 +79,7 @@ class Queries:
         self.reads_history, self._items = sides.history is not None, len(ids)
         self.reads_times = self._encoder.ages is not None
         self.columns = self._row.side.schema.sources()
+        self.row_times = self._row.side.schema.row_times()
         self.history_only = set(self.columns) <= {self.user}
 
     @cached_property
@@ -150,6 +153,7 @@ class Queries:
             row[self.user] = user
         if known is not None:
             row |= known.row
+        row |= dict.fromkeys(self.row_times, present_minute())
         for name, value in query.items():
             if name not in row:
                 raise QueryError(

@@ -22,6 +22,7 @@ from crosstower.data.sources.source import Chunk, require_columns
 from crosstower.errors import QueryError, RunError
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.towers import Tower
+from crosstower.recipe.kinds.calendar import present_minute
 from crosstower.recipe.kinds.coded import Coded
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
@@ -182,6 +183,8 @@ def _of_known_users(run: Run, retriever: Retriever, users: Any) -> pl.DataFrame:
         known = known[_places(retriever, list(users))]
     encoder = QueryEncoder(run.encoder, sides, retriever.catalogue.ids)
     cleaner = Cleaner(encoder.side.schema, with_labels=False)
+    present = pl.lit(present_minute())
+    known = known.with_columns(present.alias(name) for name in encoder.side.schema.row_times())
     compact = encoder.side.encode(cleaner.clean(Chunk(known, f"{run.folder}: users", 0, 0)))
     places, histories = np.arange(known.height), histories_of_users(known)
     now = np.full(known.height, now_in_seconds())

@@ -86,3 +86,20 @@ def test_the_history_of_a_user_is_suggested_where_rows_can_fill_it() -> None:
     assert (found.column, found.events, found.by) == ("history", ("click",), ("user_id",))
     assert "history" not in starter(frame.drop("timestamp"), "click")
     assert "history" not in starter(frame.rename({"listing_id": "house"}), "click")
+
+
+def test_parts_of_the_time_are_suggested() -> None:
+    frame = worlds.make("rentals", rows=3000).frame
+    text = starter(frame, "click")
+    lines = [line for line in text.splitlines() if "kind: calendar" in line]
+    assert [line.split(":")[0] for line in lines] == ["    # hour", "    # weekday"]
+    recipe = parse_recipe(
+        text.replace("    # hour", "    hour").replace("    # weekday", "    weekday")
+    )
+    assert recipe.schema_.row_times() == ("timestamp",)
+    days = frame.with_columns(pl.from_epoch("timestamp").dt.date().alias("timestamp"))
+    assert "part: hour" not in starter(days, "click")
+    assert "part: weekday" in starter(days, "click")
+    written = days.with_columns(pl.col("timestamp").dt.strftime("%d.%m.%Y"))
+    assert "format: '%d.%m.%Y', part: weekday" in starter(written, "click")
+    assert "calendar" not in starter(frame.drop("timestamp"), "click")

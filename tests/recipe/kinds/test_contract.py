@@ -21,6 +21,7 @@ from crosstower.recipe.schema import Schema
 
 KINDS: dict[str, dict[str, Any]] = {
     "bag": {"c": {"kind": "bag", "source": "tags"}},
+    "calendar": {"c": {"kind": "calendar", "part": "hour", "source": "at"}},
     "categorical": {"c": {"kind": "categorical", "source": "city"}},
     "counter": {
         "c": {"kind": "counter", "event": "click", "by": "city", "window": "1h"},
@@ -42,6 +43,7 @@ ROWS = pl.DataFrame(
     {
         "city": ["Rome", "Oslo", None, "Rome", "Bergen"],
         "tags": [["a", "b", "c"], ["c"], None, [], ["b", "d"]],
+        "at": ["2026-01-05T10:00", "2026-01-05T23:59:59Z", None, "2026-02-01", "2026-01-07 10:30"],
         "x": [1.0, 20.0, None, 7.0, -3.0],
         "y": [2.0, 3.0, 4.0, None, 9.0],
         **{count: [3, 0, 0, 2, 9] for count in COUNTS},

@@ -67,9 +67,30 @@ def starter_recipe(
     lines = checks(frame, guesses, labels, split)
     lines += [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
     lines += ["schema:", "  columns:", *(column_line(c, g) for c, g in guesses.items())]
+    lines += _calendar_lines(frame, guesses, split)
     lines += _history_line(guesses, users, labels[0], split)
     lines += ["  tasks:", *task_lines, *_other_labels(frame, guesses), *_model_lines(users)]
     return "\n".join(lines) + "\n"
+
+
+def _calendar_lines(
+    frame: pl.DataFrame, guesses: dict[str, Guess], split: dict[str, Any]
+) -> list[str]:
+    """Return parts of the rows' time as commented columns."""
+    time = split.get("column", "")
+    guess = guesses.get(time)
+    if split["kind"] != "time" or guess is None or guess.role != "time":
+        return []
+    section: dict[str, Any] = {"kind": "calendar", "source": time}
+    if guess.format is not None:
+        section["format"] = guess.format
+    dates = frame[time].dtype == pl.Date or (guess.format is not None and "%H" not in guess.format)
+    parts = [part for part in ("hour", "weekday") if part not in guesses]
+    return [
+        f"    # {part}: {plain(section | {'part': part})}  # in UTC, or in timezone: ZONE"
+        for part in parts
+        if not (dates and part == "hour")
+    ]
 
 
 def _history_line(

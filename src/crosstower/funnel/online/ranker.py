@@ -33,6 +33,7 @@ from crosstower.funnel.online.request import RequestState, each, fail
 from crosstower.funnel.query_table import QueryTable
 from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.scorer import RawArrays, Scorer
+from crosstower.recipe.kinds.calendar import present_minute
 from crosstower.recipe.own_columns import ROW
 from crosstower.retrieval.history_ages import now_in_seconds
 from crosstower.values.codes import U64
@@ -155,6 +156,7 @@ class OnlineRanker:
             if (ages := rows.ages.columns.get(rows.history)) is not None:
                 row[ages] = list(user.newest_ages)
         row |= user.columns
+        row |= dict.fromkeys(rows.row_times, present_minute())
         if rows.user is not None and user.id is not None:
             row[rows.user] = user.id
         if not rows.ages.columns:

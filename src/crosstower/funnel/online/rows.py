@@ -29,6 +29,7 @@ from crosstower.funnel.online.rules import ruled
 from crosstower.funnel.rows import before_counts
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import RawArrays, Scorer
+from crosstower.recipe.kinds.calendar import present_minute
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.history_ages import now_in_seconds
 
@@ -67,6 +68,7 @@ class RowRanker:
         self._added = {c: join.on for join, t in pairs for c in t.columns if c != join.on}
         schema, keys = self.scorer.encoder.schema, (j.on for j in self._joins)
         self._tasks, self._counts = list(schema.tasks), schema.counts()
+        self._row_times = schema.row_times()
         self._rules, self._ledger = rules or Rules(), ledger or Ledger()
         self._ages = HistoryAges.of(schema, ranker.run.recipe.data.times)
         read = [*self._given(schema.sources()), *self._ages.times]
@@ -75,7 +77,8 @@ class RowRanker:
     def rank(self, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> Ranked:
         """Return rows in order; `places` are their numbers, from 0.
 
-        A row without a column of `request.query` gets the query's value.
+        A row without a column of `request.query` gets the query's value, and one without its own
+        time that of the request.
 
         Raises:
             QueryError: a column is missing, a value is bad, the blend or a rule is wrong, or the
@@ -83,6 +86,7 @@ class RowRanker:
 
         """
         begin = time.perf_counter()
+        request = self._timed(request, rows)
         if request.explore is not None:
             raise QueryError("explore: rows cannot be drawn; recommend items, or rank item ids")
         rules = self._rules.with_request(request.rules)
@@ -111,6 +115,15 @@ class RowRanker:
             spent["rules"] = time.perf_counter() - blended
         spent["total"] = time.perf_counter() - begin
         return replace(found, seconds=spent, began=begin)
+
+    def _timed(self, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> FunnelRequest:
+        """Return a request with the present as the time of rows that have none."""
+        given = set(request.query).union(*rows)
+        absent = [name for name in self._row_times if name not in given]
+        if not absent:
+            return request
+        now = dict.fromkeys(absent, present_minute())
+        return replace(request, query={**now, **request.query})
 
     def _given(self, sources: Iterable[str]) -> list[str]:
         """Return the columns that rows give, out of those that the ranker reads."""

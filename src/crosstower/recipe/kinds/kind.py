@@ -131,6 +131,10 @@ class Kind(FrozenModel):
         """Return the lists of a history and its times, if the data has both; None otherwise."""
         return None
 
+    def row_times(self, name: str) -> tuple[str, ...]:
+        """Return the data columns that hold the time of the row, for which a query may stand."""
+        return ()
+
     def ages_column(self, name: str) -> str | None:
         """Return the data column of the ages of a history's events; None if they are not read."""
         return None

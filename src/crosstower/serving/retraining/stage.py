@@ -22,6 +22,7 @@ from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.event_list import EventList
 from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.schema import Schema
 from crosstower.recipe.split import GivenSplit, RandomSplit, order_of
 from crosstower.recipe.times import ORDER, USUAL
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
@@ -241,13 +242,18 @@ def time_column(*recipes: Recipe | None) -> str:
         time = own_time(recipe)
         if time is None:
             continue
-        if any(r is not None and time in r.schema_.sources() for r in recipes):
+        if any(r is not None and _is_input(time, r.schema_) for r in recipes):
             raise RecipeError(
                 f"column '{time}' is both the time of the rows and an input of a model, but events"
                 " write their times in another form; give the model a copy under another name"
             )
         return time
     return DEFAULT_TIME
+
+
+def _is_input(time: str, schema: Schema) -> bool:
+    """Return whether a model reads a time column otherwise than as a time."""
+    return time in schema.sources() and time not in schema.row_times()
 
 
 def own_time(recipe: Recipe) -> str | None:
