@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from crosstower.experiments.off_policy.evaluate import evaluate_policy as evaluate_policy
     from crosstower.experiments.off_policy.report import PolicyReport as PolicyReport
     from crosstower.fitting.comparing.compare import compare as compare
+    from crosstower.fitting.evaluate_run import evaluate_run as evaluate_run
     from crosstower.fitting.fit import fit as fit
     from crosstower.fitting.tuning.tune import tune as tune
     from crosstower.funnel.evaluation import evaluate_funnel as evaluate_funnel
@@ -113,6 +114,7 @@ _HOMES = {
     "experiments.off_policy.evaluate": "evaluate_policy",
     "experiments.off_policy.report": "PolicyReport",
     "fitting.comparing.compare": "compare",
+    "fitting.evaluate_run": "evaluate_run",
     "fitting.fit": "fit",
     "fitting.tuning.tune": "tune",
     "funnel.evaluation": "evaluate_funnel",
@@ -220,6 +222,7 @@ __all__ = [
     "compare",
     "evaluate_funnel",
     "evaluate_policy",
+    "evaluate_run",
     "fit",
     "load_recipe",
     "losses",

@@ -330,6 +330,17 @@ class Run:
         ranker = Ranker.open(self, model=model, seed=seed)
         return ranker.predict(data, columns=columns, blend=blend, precision=precision)
 
+    def evaluate(self, data: Any, *, report: str | Path | None = None) -> dict[str, Any]:
+        """Return metrics on other labelled rows, and write a page: see `crosstower.evaluate_run`.
+
+        >>> run = crosstower.Run.open("runs/clicks")  # doctest: +SKIP
+        >>> run.evaluate("july.parquet")["tasks"]["click"]["dcn_v2"]["auc"]  # doctest: +SKIP
+        {'mean': 0.7312, 'sd': 0.0008}
+        """
+        import crosstower  # noqa: PLC0415 - the package's face; this room is below it
+
+        return crosstower.evaluate_run(self, data, report=report)
+
     def gates(self, data: Any, *, by: str | None = None) -> pl.DataFrame:
         """Return the mean weights of the experts of an mmoe or ple model: see `Ranker.gates`."""
         from crosstower import Ranker  # noqa: PLC0415 - the package's face; this room is below it
