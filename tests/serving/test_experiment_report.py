@@ -53,6 +53,19 @@ def test_segments_are_attributes_of_users_where_the_query_has_none(tmp_path: Pat
     assert found.plain() == experiment_report(FRAME, experiment()).plain()
 
 
+def test_attributes_of_any_type_are_segments(tmp_path: Path) -> None:
+    values = [["a", "b"], {"os": "x"}, True, 7, 0.5, "tv", None]
+    users = FRAME["user"].unique().sort().to_list()
+    plain = FRAME.with_columns(pl.lit(None, pl.String).alias("query.device"))
+    with State.open(tmp_path / "state") as state:
+        state.add_events(stored(plain))
+        state.put_users({user: {"device": values[user % 7]} for user in users})
+    texts = ['["a","b"]', '{"os":"x"}', "true", "7", "0.5", "tv", None]
+    device = pl.Series([texts[user % 7] for user in FRAME["user"]], dtype=pl.String)
+    expected = experiment_report(FRAME.with_columns(device.alias("query.device")), experiment())
+    assert state_report(tmp_path / "state", experiment()).plain() == expected.plain()
+
+
 def test_the_query_of_a_user_comes_before_the_attributes(tmp_path: Path) -> None:
     exposed = FRAME.filter(pl.col("attributes.arm").is_not_null())
     half = set(exposed["user"].unique().sort().to_list()[::2])

@@ -209,7 +209,7 @@ def _missing(name: str, events: pl.DataFrame) -> str:
         segment = name.removeprefix("query.")
         return (
             f"events: no column '{name}', so no user has a segment '{segment}'; give '{segment}' in"
-            " the query of requests, or put it as an attribute of users and report with --state"
+            " the query of requests, or put it for users and report from the state of the server"
         )
     hint = did_you_mean(name, events.columns)
     return f"events: no column '{name}'{hint}; columns: {', '.join(events.columns)}"

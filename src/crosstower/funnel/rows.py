@@ -22,6 +22,7 @@ from crosstower.recipe.csv import Csv
 from crosstower.recipe.data import Join
 from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.row_times import row_times
 from crosstower.recipe.schema import Schema, Sequence
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.retriever import Retriever
@@ -107,7 +108,7 @@ class RowMaker:
             counts=counts,
             events=event_history(ranking.recipe) if counts else None,
             retrieved=retrieved,
-            row_times=tuple(n for n in ranking.recipe.schema_.row_times() if n in from_query),
+            row_times=tuple(n for n in row_times(ranking.recipe) if n in from_query),
         )
 
     @cached_property

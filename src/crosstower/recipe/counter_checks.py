@@ -18,7 +18,8 @@ def check_counters(schema: Schema, data: Data, *, retrieves: bool) -> None:
     reading = _reading(schema)
     if not reading:
         unread = ("events",) if schema.timed_lists() else ("events", "time")
-        given = [key for key in unread if getattr(data, key)]
+        read = data.time in schema.row_times()
+        given = [key for key in unread if getattr(data, key) and not (key == "time" and read)]
         if given:
             raise ValueError(
                 f"data.{given[0]}: not used, as no column reads events; add a column of kind"

@@ -150,10 +150,7 @@ class Schema(FrozenModel):
         return tuple(dict.fromkeys(one for one in found if one is not None))
 
     def row_times(self) -> tuple[str, ...]:
-        """Return the data columns that hold the time of the row, and nothing else for a model.
-
-        A query that gives none has the time of the request.
-        """
+        """Return the data columns that are read as times alone, such as that of the row."""
         found = {name: column.row_times(name) for name, column in self.columns.items()}
         times = dict.fromkeys(time for one in found.values() for time in one)
         others = [name for name in self.columns if not found[name]]

@@ -17,6 +17,7 @@ from crosstower.data.layout import RESERVED_CODES
 from crosstower.errors import DataError, QueryError, did_you_mean, query_error
 from crosstower.models.two_tower import TwoTower
 from crosstower.recipe.kinds.calendar import present_minute
+from crosstower.recipe.row_times import row_times
 from crosstower.retrieval.data.histories import EventTimes
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
@@ -79,7 +80,7 @@ class Queries:
         self.reads_history, self._items = sides.history is not None, len(ids)
         self.reads_times = self._encoder.ages is not None
         self.columns = self._row.side.schema.sources()
-        self.row_times = self._row.side.schema.row_times()
+        self.row_times = tuple(n for n in row_times(run.recipe) if n in self.columns)
         self.history_only = set(self.columns) <= {self.user}
 
     @cached_property

@@ -184,7 +184,7 @@ def _of_known_users(run: Run, retriever: Retriever, users: Any) -> pl.DataFrame:
     encoder = QueryEncoder(run.encoder, sides, retriever.catalogue.ids)
     cleaner = Cleaner(encoder.side.schema, with_labels=False)
     present = pl.lit(present_minute())
-    known = known.with_columns(present.alias(name) for name in encoder.side.schema.row_times())
+    known = known.with_columns(present.alias(name) for name in retriever.queries.row_times)
     compact = encoder.side.encode(cleaner.clean(Chunk(known, f"{run.folder}: users", 0, 0)))
     places, histories = np.arange(known.height), histories_of_users(known)
     now = np.full(known.height, now_in_seconds())

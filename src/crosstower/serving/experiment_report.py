@@ -26,10 +26,10 @@ from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.event_export import export_events
 from crosstower.serving.state.event_log import Selection, has_more, last_event, microseconds
 from crosstower.serving.state.events import now
+from crosstower.serving.state.json_text import json_text
 from crosstower.serving.state.state import State
 from crosstower.values.columns import text_of
 
-_USER = "user of attributes"
 _NICE = 10
 
 
@@ -79,16 +79,21 @@ def _with_attributes(
     events: pl.DataFrame, address: str | StateAddress, experiment: Experiment
 ) -> pl.DataFrame:
     """Return events whose segments are the attributes of their users where the query has none."""
+    known = dict[str, dict[str, Any]]()
     with State.open_existing(address) as state, state.database.reading() as connection:
-        users = user_table.attribute_columns(connection, experiment.segments, key=_USER)
+        for user, attributes in user_table.all_attributes(connection):
+            known[str(user)] = attributes
     events = with_segments(events, experiment)
-    known = events.select(text_of(events["user"]).alias(_USER))
-    known = known.join(users, on=_USER, how="left", maintain_order="left")
+    users = text_of(events["user"])
     for name, column in segment_columns(experiment).items():
-        if name in known.columns:
+        values = {user: row[name] for user, row in known.items() if row.get(name) is not None}
+        if values:
+            texts = [
+                value if isinstance(value, str) else json_text(value) for value in values.values()
+            ]
+            found = users.replace_strict(list(values), texts, default=None, return_dtype=pl.String)
             own = [events[column].cast(pl.String)] if column in events.columns else []
-            texts = [*own, known[name].cast(pl.String)]
-            events = events.with_columns(pl.coalesce(texts).alias(column))
+            events = events.with_columns(pl.coalesce([*own, found]).alias(column))
     return events
 
 

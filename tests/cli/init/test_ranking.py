@@ -103,3 +103,15 @@ def test_parts_of_the_time_are_suggested() -> None:
     written = days.with_columns(pl.col("timestamp").dt.strftime("%d.%m.%Y"))
     assert "format: '%d.%m.%Y', part: weekday" in starter(written, "click")
     assert "calendar" not in starter(frame.drop("timestamp"), "click")
+    text_days = days.with_columns(pl.col("timestamp").cast(pl.String))
+    assert "part: hour" not in starter(text_days, "click")
+    noon = days.with_columns(pl.lit("01/31/2026 01:00:00 PM").alias("timestamp"))
+    assert "part: hour" in starter(noon, "click")
+
+
+def test_events_of_a_history_are_impressions_where_no_label_makes_any() -> None:
+    frame = worlds.make("rentals", rows=3000).frame
+    rated = frame.with_columns(rating=pl.col("click") * 4 + 1).drop("click", "booking")
+    assert "event: impression, by: user_id" in starter(rated, "rating")
+    ordered = frame.with_columns(step=pl.int_range(pl.len())).drop("timestamp")
+    assert "history" not in starter(ordered, "click")

@@ -136,6 +136,15 @@ def test_rows_without_a_time_have_that_of_the_request(bundle: Bundle) -> None:
     assert np.array_equal(now.score, ranker.rank(FunnelRequest(), timed).score)
     morning = ranker.rank(FunnelRequest(query={"at": MORNING.isoformat()}), rows)
     assert morning.places.tolist() == [0, 1]
+    mixed = ranker.rank(FunnelRequest(), [{**rows[0], "at": int(MORNING.timestamp())}, rows[1]])
+    assert sorted(mixed.score) == sorted([*morning.score[:1], *now.score[:1]])
+
+
+def test_a_time_of_the_request_is_no_attribute_of_a_user(bundle: Bundle) -> None:
+    funnel = Live.open(bundle).funnel
+    assert isinstance(funnel, OnlineFunnel)
+    assert "at" in funnel.query_columns
+    assert "at" not in funnel.users.columns
 
 
 @pytest.mark.usefixtures("at_night")

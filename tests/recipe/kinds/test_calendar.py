@@ -119,3 +119,21 @@ def test_the_present_is_a_minute() -> None:
     now = present_minute()
     assert (now.second, now.microsecond, now.tzinfo) == (0, 0, UTC)
     assert timedelta(0) <= datetime.now(UTC) - now < timedelta(minutes=2)
+
+
+def test_each_cell_is_read_by_itself() -> None:
+    cells = ["1700000000000", "soon", "1700000000", "2023-11-14T22:00", "", " 1.7e9 ", None]
+    (reading,) = readings_of({"hour": Calendar(part="hour")})
+    found = reading.read(pl.Series("hour", cells))
+    assert found.values.to_list() == [22, None, 22, 22, None, 22, None]
+    assert found.bad.to_list() == [cell == "soon" for cell in cells]
+    counted = Calendar(part="hour", format="ms").clean(pl.Series(["1700000000000", "2023-11-14"]))
+    assert counted.to_list() == [22, None]  # a unit excludes dates
+    assert reading.read(pl.Series("hour", [1.7e9, float("nan"), None])).bad.to_list() == [False] * 3
+
+
+def test_integers_are_exact() -> None:
+    last = 1_699_999_199_999_999_999
+    assert Calendar(part="hour").clean(pl.Series([last, last + 1])).to_list() == [21, 22]
+    odd = pl.Series([1e300, float("inf"), -1e9])
+    assert Calendar(part="hour").clean(odd).to_list() == [None, None, 22]

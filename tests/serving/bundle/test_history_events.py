@@ -46,7 +46,7 @@ def test_event_types_are_those_of_histories_and_of_counters(
     ("types", "words"),
     [
         (["like", "like"], "history_events: events: 'like' is named twice"),
-        ([" "], "history_events: String should match pattern"),
+        ([" "], "expected texts of 1 to 64 characters that are not blank, got"),
         ("like", "expected a list of types of events, got 'like'"),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 from crosstower.errors import RecipeError
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.row_times import row_times
 from crosstower.recipe.split import ColumnSplit
 from crosstower.serving.retraining.recipes import (
     check_training,
@@ -73,3 +74,13 @@ def test_wrong_training_options_are_named(tmp_path: Path) -> None:
     assert "training.ranking.epoch: unknown key; did you mean 'epochs'?" in str(caught.value)
     assert "training.ranking.batch_size: " in str(caught.value)
     check_training(first, "ranking", {"epochs": 3})
+
+
+def test_a_time_that_a_model_reads_stays_the_time_of_the_rows(tmp_path: Path) -> None:
+    text = (
+        "{data: {split: {kind: time, column: at}}, schema: {columns: {u: categorical, hour: {kind:"
+        " calendar, part: hour, source: at}}, tasks: {click: binary}}}"
+    )
+    given = {"rows": tmp_path / "rows.parquet", "events": (), "blend": None, "training": {}}
+    found = ranking_recipe(parse_recipe(text), time="at", seed=0, **given)
+    assert row_times(found) == row_times(parse_recipe(text)) == ("at",)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from crosstower.cli.init.checks import checks, split_lines, split_of, without_giveaways
-from crosstower.cli.init.column_names import names_item, names_label, names_position, names_user
+from crosstower.cli.init.column_names import names_label, names_position, names_user
 from crosstower.cli.init.guesses import (
     FEW,
     Guess,
@@ -19,6 +19,7 @@ from crosstower.cli.init.guesses import (
     positive_text,
 )
 from crosstower.cli.init.orders import with_orders, with_time
+from crosstower.cli.init.suggestions import suggestions
 from crosstower.data.sources.source import Source, require_columns
 from crosstower.errors import DataError
 from crosstower.models.registry import config_of, model_names
@@ -67,45 +68,15 @@ def starter_recipe(
     lines = checks(frame, guesses, labels, split)
     lines += [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
     lines += ["schema:", "  columns:", *(column_line(c, g) for c, g in guesses.items())]
-    lines += _calendar_lines(frame, guesses, split)
-    lines += _history_line(guesses, users, labels[0], split)
+    event = _event_of(labels[0], task_lines[0])
+    lines += suggestions(frame, guesses, split, users=users, event=event)
     lines += ["  tasks:", *task_lines, *_other_labels(frame, guesses), *_model_lines(users)]
     return "\n".join(lines) + "\n"
 
 
-def _calendar_lines(
-    frame: pl.DataFrame, guesses: dict[str, Guess], split: dict[str, Any]
-) -> list[str]:
-    """Return parts of the rows' time as commented columns."""
-    time = split.get("column", "")
-    guess = guesses.get(time)
-    if split["kind"] != "time" or guess is None or guess.role != "time":
-        return []
-    section: dict[str, Any] = {"kind": "calendar", "source": time}
-    if guess.format is not None:
-        section["format"] = guess.format
-    dates = frame[time].dtype == pl.Date or (guess.format is not None and "%H" not in guess.format)
-    parts = [part for part in ("hour", "weekday") if part not in guesses]
-    return [
-        f"    # {part}: {plain(section | {'part': part})}  # in UTC, or in timezone: ZONE"
-        for part in parts
-        if not (dates and part == "hour")
-    ]
-
-
-def _history_line(
-    guesses: dict[str, Guess], users: list[str], label: str, split: dict[str, Any]
-) -> list[str]:
-    """Return the user's earlier items as a commented column, if the rows can fill it."""
-    items = [
-        c for c, g in guesses.items() if g.section == {"kind": "categorical"} and names_item(c)
-    ]
-    if not (users and items and split["kind"] == "time"):
-        return []
-    section = {"kind": "sequence", "table": items[0], "event": label, "by": users[0]}
-    section |= {"max_len": 50, "pooling": "target"}
-    time = plain(split["column"])
-    return [f"    # history: {plain(section)}  # needs events: rows and time: {time} in data"]
+def _event_of(label: str, task_line: str) -> str | None:
+    """Return the type of the events that rows with a label are, if it is binary."""
+    return label if "binary" in task_line.partition("#")[0].partition(": ")[2] else None
 
 
 def _may_be_label(series: pl.Series) -> bool:

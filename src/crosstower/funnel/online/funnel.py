@@ -86,8 +86,10 @@ class OnlineFunnel:
     @property
     def _attributes(self) -> list[str]:
         """The columns that attributes of a user may have."""
-        history = self.ranker.rows.history if self.ranker is not None else None
-        return [n for n in self.query_columns if n not in (self._section.user, history)]
+        own = [self._section.user, *self._queries.row_times]
+        if self.ranker is not None:
+            own += [self.ranker.rows.history, *self.ranker.rows.row_times]
+        return [name for name in self.query_columns if name not in own]
 
     @property
     def columns(self) -> list[str]:

@@ -30,6 +30,7 @@ from crosstower.funnel.rows import before_counts
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.kinds.calendar import present_minute
+from crosstower.recipe.row_times import row_times
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.history_ages import now_in_seconds
 
@@ -68,7 +69,7 @@ class RowRanker:
         self._added = {c: join.on for join, t in pairs for c in t.columns if c != join.on}
         schema, keys = self.scorer.encoder.schema, (j.on for j in self._joins)
         self._tasks, self._counts = list(schema.tasks), schema.counts()
-        self._row_times = schema.row_times()
+        self._row_times = row_times(ranker.run.recipe)
         self._rules, self._ledger = rules or Rules(), ledger or Ledger()
         self._ages = HistoryAges.of(schema, ranker.run.recipe.data.times)
         read = [*self._given(schema.sources()), *self._ages.times]
@@ -117,12 +118,12 @@ class RowRanker:
         return replace(found, seconds=spent, began=begin)
 
     def _timed(self, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> FunnelRequest:
-        """Return a request with the present as the time of rows that have none."""
-        given = set(request.query).union(*rows)
-        absent = [name for name in self._row_times if name not in given]
-        if not absent:
-            return request
-        now = dict.fromkeys(absent, present_minute())
+        """Return a request with the present as the time of rows that have none.
+
+        It is text beside the times of other rows, which are text or numbers.
+        """
+        present, given = present_minute(), set[str]().union(*rows)
+        now = {n: present.isoformat() if n in given else present for n in self._row_times}
         return replace(request, query={**now, **request.query})
 
     def _given(self, sources: Iterable[str]) -> list[str]:

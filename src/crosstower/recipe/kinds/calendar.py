@@ -14,6 +14,7 @@ from crosstower.recipe.kinds.categorical import Categorical
 from crosstower.recipe.kinds.registry import register_column
 from crosstower.recipe.times import ORDER, UNITS, TimeFormat
 from crosstower.values.codes import Table
+from crosstower.values.columns import Cells
 from crosstower.values.instants import (
     SECOND,
     Instants,
@@ -43,7 +44,7 @@ class Calendar(Categorical):
     | `month` | 1 to 12 |
 
     Times are dates, times, ISO 8601 text, or numbers since 1970-01-01 UTC, whose unit follows from
-    their size. A query of a server that gives no time has the time of the request.
+    their size. If the column is the time of the rows, a request without it has its own time.
 
     >>> times = pl.Series(["2026-11-30T23:30:00Z", "2026-12-05"])
     >>> Calendar(part="hour", timezone="Europe/Berlin").clean(times).to_list()
@@ -106,35 +107,59 @@ class Calendar(Categorical):
 
         return code_of
 
+    def read(self, raw: pl.Series, name: str, read: Callable[[pl.Series], Cells]) -> Cells:
+        """Return what `read` gives for the parts; NaN and blank text are missing times."""
+        if raw.dtype.is_float():
+            raw = raw.fill_nan(None)
+        elif raw.dtype == pl.String:
+            raw = raw.set(raw.str.strip_chars() == "", None)
+        return super().read(raw, name, read)
+
     def _instants(self, raw: pl.Series) -> Instants:
+        """Return the moments of cells, each by itself."""
         if is_temporal(raw.dtype):
             return temporal_instants(raw).in_zone(self.timezone)
+        text = None if raw.dtype.is_numeric() else raw.cast(pl.String).str.strip_chars()
         if self.format is not None and self.format not in UNITS:
-            text = raw.cast(pl.String).str.strip_chars()
+            text = raw.cast(pl.String) if text is None else text
             return formatted_instants(text, self.format).in_zone(self.timezone)
-        if raw.dtype.is_numeric():
-            return _counted(raw, self.format)
-        text = raw.cast(pl.String).str.strip_chars()
-        numbers = text.cast(pl.Float64, strict=False)
-        if numbers.null_count() == text.null_count():
-            return _counted(numbers, self.format)
-        return iso_instants(text).in_zone(self.timezone)
+        counted = _counted(raw if text is None else text, self.format)
+        if text is None or self.format is not None:
+            return counted
+        written = iso_instants(text).in_zone(self.timezone)
+        number = counted.seconds.is_not_null()
+        return Instants(
+            counted.seconds.zip_with(number, written.seconds),
+            counted.nanos.zip_with(number, written.nanos),
+            number,
+        )
 
 
-def _counted(numbers: pl.Series, unit: str | None) -> Instants:
-    """Return the moments of numbers since 1970, to the second."""
-    given = pl.lit(numbers.cast(pl.Float64).fill_nan(None))
-    if unit is not None:
-        seconds = given * (UNITS[unit] / SECOND)
-    else:
-        seconds = pl.when(given.abs() < _SECONDS).then(given)
-        for power in (3, 6):
-            seconds = seconds.when(given.abs() < _SECONDS * 10**power).then(given / 10**power)
-        seconds = seconds.otherwise(given / 1e9)
-    whole = pl.select(seconds.floor().cast(pl.Int64, strict=False)).to_series()
-    rows = len(numbers)
-    zeros = pl.zeros(rows, dtype=pl.Int64, eager=True)
-    return Instants(whole, zeros, pl.repeat(True, rows, dtype=pl.Boolean, eager=True))
+def _counted(cells: pl.Series, unit: str | None) -> Instants:
+    """Return the moments of numbers since 1970, to the second; null where a cell is no number."""
+    floats = cells.cast(pl.Float64, strict=False)
+    finite = floats.set(~floats.is_finite().fill_null(value=False), None)
+    places = [_of_unit(finite, unit, cells)] if unit is not None else []
+    if unit is None:
+        size, low = finite.abs(), -1
+        for power, name in zip((0, 3, 6, 9), UNITS, strict=True):
+            high = _SECONDS * 10**power if name != "ns" else float("inf")
+            mine = ((size >= low) & (size < high)).fill_null(value=False)
+            places.append(_of_unit(finite.set(~mine, None), name, cells))
+            low = high
+    seconds = pl.select(pl.coalesce(places)).to_series()
+    zeros = pl.zeros(len(cells), dtype=pl.Int64, eager=True)
+    return Instants(seconds, zeros, pl.repeat(True, len(cells), dtype=pl.Boolean, eager=True))
+
+
+def _of_unit(floats: pl.Series, unit: str, cells: pl.Series) -> pl.Series:
+    """Return the whole seconds of numbers of a unit, exact for integers."""
+    per_second = SECOND // UNITS[unit]
+    whole = cells.cast(pl.Int64, strict=False).set(floats.is_null(), None)
+    rounded = (floats / per_second).floor().cast(pl.Int64, strict=False)
+    if cells.dtype.is_float():
+        return rounded
+    return (whole // per_second).zip_with(whole.is_not_null(), rounded)
 
 
 def _part(time: datetime, part: Part) -> int:

@@ -132,7 +132,7 @@ class Kind(FrozenModel):
         return None
 
     def row_times(self, name: str) -> tuple[str, ...]:
-        """Return the data columns that hold the time of the row, for which a query may stand."""
+        """Return the data columns that are read as times, such as that of the row."""
         return ()
 
     def ages_column(self, name: str) -> str | None:

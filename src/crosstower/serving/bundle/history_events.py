@@ -38,7 +38,10 @@ def with_history_events(recipe: Recipe, types: Sequence[str]) -> Recipe:
     try:
         history = History.model_validate(own | {"events": tuple(types)})
     except ValidationError as error:
-        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        first = error.errors()[0]
+        problem = first["msg"].removeprefix("Value error, ")
+        if first["type"] != "value_error":
+            problem = f"expected texts of 1 to 64 characters that are not blank, got {list(types)}"
         raise BundleError(f"history_events: {problem}") from None
     return with_history(recipe, history)
 

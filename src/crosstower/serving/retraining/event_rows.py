@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from crosstower.retrieval.files import USER, without_histories
 from crosstower.serving.state import user_table
 from crosstower.serving.state.state import State
 from crosstower.values.columns import text_of
+from crosstower.values.ids import Id
 
 _SERVER_FACTS = frozenset(
     {"version", "score", "propensity", "conditional_propensity", "drawn_rank", "team", "explore"}
@@ -103,8 +105,17 @@ def user_columns(state: State, needed: Sequence[str]) -> pl.DataFrame:
         needed: only these columns, those of them that some user has.
 
     """
+    ids, values = list[Id](), {name: list[Any]() for name in needed}
     with state.database.reading() as connection:
-        return user_table.attribute_columns(connection, needed, key=USER)
+        for user, attributes in user_table.all_attributes(connection):
+            ids.append(user)
+            for name, column in values.items():
+                column.append(attributes.get(name))
+    found = [pl.Series(USER, [str(user) for user in ids], pl.String)]
+    for name, column in values.items():
+        if any(value is not None for value in column):
+            found.append(pl.Series(name, column, strict=False))
+    return pl.DataFrame(found)
 
 
 def last_columns(users: pl.DataFrame) -> pl.DataFrame:

@@ -40,7 +40,7 @@ def retrieval_recipe(
     return _checked(
         recipe.model_copy(
             update={
-                "data": _data(recipe, rows),
+                "data": _data(recipe, rows, time=_read_time(recipe, time)),
                 "retrieval": section.model_copy(update=update),
                 "training": _training(recipe, "retrieval", training, seed),
             }
@@ -77,7 +77,7 @@ def ranking_recipe(
     return _checked(
         recipe.model_copy(
             update={
-                "data": _data(recipe, rows, events, time if counts else None),
+                "data": _data(recipe, rows, events, time if counts else _read_time(recipe, time)),
                 "evaluation": recipe.evaluation.model_copy(update={"baselines": ()}),
                 "training": _training(recipe, "ranking", training, seed),
                 "blend": blend,
@@ -110,6 +110,11 @@ def _data(
     times = {name: how for name, how in recipe.data.times.items() if name in logs}
     update |= {"times": times, "rows": None, "events": tuple(events), "time": time}
     return recipe.data.at(str(rows.absolute())).model_copy(update=update)
+
+
+def _read_time(recipe: Recipe, time: str) -> str | None:
+    """Return the column of the rows' time if a model reads it; the split no longer names it."""
+    return time if time in recipe.schema_.row_times() else None
 
 
 def _checked(recipe: Recipe) -> Recipe:

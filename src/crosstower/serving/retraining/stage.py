@@ -22,8 +22,9 @@ from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.event_list import EventList
 from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.row_times import own_time
 from crosstower.recipe.schema import Schema
-from crosstower.recipe.split import GivenSplit, RandomSplit, order_of
+from crosstower.recipe.split import GivenSplit, RandomSplit
 from crosstower.recipe.times import ORDER, USUAL
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.serving.bundle.bundle import RANKING, RETRIEVAL, Bundle
@@ -254,16 +255,6 @@ def time_column(*recipes: Recipe | None) -> str:
 def _is_input(time: str, schema: Schema) -> bool:
     """Return whether a model reads a time column otherwise than as a time."""
     return time in schema.sources() and time not in schema.row_times()
-
-
-def own_time(recipe: Recipe) -> str | None:
-    """Return the column of the rows' time that a recipe names, if any."""
-    section = recipe.retrieval
-    return (
-        (section.time if section is not None else None)
-        or recipe.data.time
-        or order_of(recipe.data.split)
-    )
 
 
 def check_weights(start: Run, served: Run, *, key: str) -> None:

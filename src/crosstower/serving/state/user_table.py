@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import polars as pl
-
 from crosstower.errors import DataError, ServeError
 from crosstower.serving.state import event_log
 from crosstower.serving.state.database import Connection
@@ -82,30 +80,6 @@ def all_attributes(connection: Connection) -> Iterator[tuple[Id, dict[str, Any]]
     """
     for user, text in connection.execute("SELECT user, attributes FROM users"):
         yield json.loads(user), _parsed(text)
-
-
-def attribute_columns(connection: Connection, names: Sequence[str], *, key: str) -> pl.DataFrame:
-    """Return the attributes of users as columns: those of `names` that some user has.
-
-    Args:
-        connection: to the state.
-        names: of attributes.
-        key: name of the column of the users' ids, as text.
-
-    Raises:
-        ServeError: some are damaged.
-
-    """
-    ids, values = list[Id](), {name: list[Any]() for name in names}
-    for user, attributes in all_attributes(connection):
-        ids.append(user)
-        for name, column in values.items():
-            column.append(attributes.get(name))
-    found = [pl.Series(key, [str(user) for user in ids], pl.String)]
-    for name, column in values.items():
-        if any(value is not None for value in column):
-            found.append(pl.Series(name, column, strict=False))
-    return pl.DataFrame(found)
 
 
 def users_after(connection: Connection, sequence: int, last: int) -> list[Id]:
