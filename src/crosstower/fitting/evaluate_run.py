@@ -21,6 +21,10 @@ def evaluate_run(
     A ranker's rows are scored as they are. A retriever's positives are queries: histories are those
     of the run's rows, and baselines are fitted on the same rows.
 
+    >>> found = evaluate_run("runs/clicks", "july.parquet")  # doctest: +SKIP
+    >>> found["tasks"]["click"]["dcn_v2"]["auc"]  # doctest: +SKIP
+    {'mean': 0.7312, 'sd': 0.0008}
+
     Args:
         run: finished, or its folder.
         data: a path, or a polars, pandas or Arrow table, with labels.

@@ -4,7 +4,6 @@ import polars as pl
 import pytest
 
 from crosstower.cli.init.ranking import editor_schema, starter_recipe
-from crosstower.data.datasets import worlds
 from crosstower.data.sources.source import open_source
 from crosstower.errors import DataError
 from crosstower.models.registry import config_of, model_names
@@ -73,45 +72,3 @@ def test_editors_learn_every_architecture_and_its_options() -> None:
     assert model[0]["enum"] == model_names()
     for name, options in zip(model_names(), model[1:], strict=True):
         assert set(options["properties"]) == {"name", *config_of(name).model_fields}
-
-
-def test_the_history_of_a_user_is_suggested_where_rows_can_fill_it() -> None:
-    frame = worlds.make("rentals", rows=3000).frame
-    text = starter(frame, "click")
-    (line,) = (line for line in text.splitlines() if line.startswith("    # history: "))
-    assert "table: listing_id, event: click, by: user_id" in line
-    with_it = text.replace("    # history", "    history")
-    with_it = with_it.replace("\ndata:\n", "\ndata:\n  events: rows\n  time: timestamp\n")
-    (found,) = parse_recipe(with_it).schema_.event_lists()
-    assert (found.column, found.events, found.by) == ("history", ("click",), ("user_id",))
-    assert "history" not in starter(frame.drop("timestamp"), "click")
-    assert "history" not in starter(frame.rename({"listing_id": "house"}), "click")
-
-
-def test_parts_of_the_time_are_suggested() -> None:
-    frame = worlds.make("rentals", rows=3000).frame
-    text = starter(frame, "click")
-    lines = [line for line in text.splitlines() if "kind: calendar" in line]
-    assert [line.split(":")[0] for line in lines] == ["    # hour", "    # weekday"]
-    recipe = parse_recipe(
-        text.replace("    # hour", "    hour").replace("    # weekday", "    weekday")
-    )
-    assert recipe.schema_.row_times() == ("timestamp",)
-    days = frame.with_columns(pl.from_epoch("timestamp").dt.date().alias("timestamp"))
-    assert "part: hour" not in starter(days, "click")
-    assert "part: weekday" in starter(days, "click")
-    written = days.with_columns(pl.col("timestamp").dt.strftime("%d.%m.%Y"))
-    assert "format: '%d.%m.%Y', part: weekday" in starter(written, "click")
-    assert "calendar" not in starter(frame.drop("timestamp"), "click")
-    text_days = days.with_columns(pl.col("timestamp").cast(pl.String))
-    assert "part: hour" not in starter(text_days, "click")
-    noon = days.with_columns(pl.lit("01/31/2026 01:00:00 PM").alias("timestamp"))
-    assert "part: hour" in starter(noon, "click")
-
-
-def test_events_of_a_history_are_impressions_where_no_label_makes_any() -> None:
-    frame = worlds.make("rentals", rows=3000).frame
-    rated = frame.with_columns(rating=pl.col("click") * 4 + 1).drop("click", "booking")
-    assert "event: impression, by: user_id" in starter(rated, "rating")
-    ordered = frame.with_columns(step=pl.int_range(pl.len())).drop("timestamp")
-    assert "history" not in starter(ordered, "click")

@@ -103,6 +103,7 @@ def test_the_real_server_computes_the_report(
         tab(browser, viewport={"width": 1280, "height": 900}) as page,
     ):
         page.goto(server.url)
+        expect(page.locator("#main")).to_be_visible()  # from then on, links are followed
         card = show(page, "Experiments").get_by_role("article", name="likes")
         expect(card.locator(".verdicts")).to_be_visible(timeout=60_000)
         report = httpx.get(f"{server.url}/v1/experiments/report").json()
