@@ -62,7 +62,8 @@ class Queries:
     `user` is the column of the user's id, None if the recipe has none. `history_only` is True if
     the query tower reads only the history, and the id of a known user; `reads_history` if it reads
     the history at all, and `reads_times` if it reads the times of its events. `row_times` are
-    columns with the time of the query: that of the request, unless the query gives them.
+    columns with the time of the query: that of the request, unless the query gives them; the others
+    are `own_columns`, which the user's last row has.
 
     Args:
         run: the run, whose recipe declares the columns of a query.
@@ -81,6 +82,7 @@ class Queries:
         self.reads_times = self._encoder.ages is not None
         self.columns = self._row.side.schema.sources()
         self.row_times = tuple(n for n in row_times(run.recipe) if n in self.columns)
+        self.own_columns = [name for name in self.columns if name not in self.row_times]
         self.history_only = set(self.columns) <= {self.user}
 
     @cached_property
@@ -154,7 +156,8 @@ class Queries:
             row[self.user] = user
         if known is not None:
             row |= known.row
-        row |= dict.fromkeys(self.row_times, present_minute())
+        if self.row_times:
+            row |= dict.fromkeys(self.row_times, present_minute())
         for name, value in query.items():
             if name not in row:
                 raise QueryError(

@@ -202,8 +202,7 @@ class OnlineFunnel:
             state.excluded = items.places_of(request.exclude)
         if self._section.exclude_seen and len(user.history):
             state.excluded = np.concatenate([state.excluded, items.current(user.history)])
-        own = [n for n in self._queries.columns if n not in self._queries.row_times]
-        given = {n: v for n, v in user.columns.items() if n in own} | given
+        given = {n: v for n, v in user.columns.items() if n in self._queries.own_columns} | given
         state.segment = self._segment(state)
         if self._informed(state, given):
             state.row = self._queries.row(request.user, None, given)

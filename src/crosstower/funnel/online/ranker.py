@@ -156,7 +156,8 @@ class OnlineRanker:
             if (ages := rows.ages.columns.get(rows.history)) is not None:
                 row[ages] = list(user.newest_ages)
         row |= user.columns
-        row |= dict.fromkeys(rows.row_times, present_minute())
+        if rows.row_times:
+            row |= dict.fromkeys(rows.row_times, present_minute())
         if rows.user is not None and user.id is not None:
             row[rows.user] = user.id
         if not rows.ages.columns:
