@@ -55,7 +55,11 @@ def print_versions(found: VersionsSummary) -> None:
         ]
         for one in found.versions
     ]
-    print_table("Versions (* live; times in UTC)", ["", "Begun", "Rows", "Verdict", "Gate"], rows)
+    print_table(
+        "Versions (* live; times in UTC; gate: + is better)",
+        ["", "Begun", "Rows", "Verdict", "Gate"],
+        rows,
+    )
     if found.live is None:
         console().print("live: a bundle that was swapped to by its path", highlight=False)
     elif found.since is not None:
