@@ -153,8 +153,8 @@ class Schema(FrozenModel):
         """Return the data columns that are read as times alone, such as that of the row."""
         found = {name: column.row_times(name) for name, column in self.columns.items()}
         times = dict.fromkeys(time for one in found.values() for time in one)
-        others = [name for name in self.columns if not found[name]]
-        return tuple(time for time in times if time not in self.part(others).sources())
+        others = self.part([name for name in self.columns if not found[name]]).sources()
+        return tuple(time for time in times if time not in others)
 
     def event_inputs(self) -> tuple[EventCount | EventList, ...]:
         """Return what the model reads of earlier events: `counts`, then `event_lists`."""

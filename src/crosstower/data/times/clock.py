@@ -8,10 +8,10 @@ from datetime import date, datetime
 import polars as pl
 
 from crosstower.data.times.forms import split_forms
-from crosstower.data.times.numerals import BILLION
 from crosstower.errors import DataError
 from crosstower.recipe.times import ORDER, UNIT_WORDS, UNITS, USUAL, TimeFormat
 from crosstower.values.instants import formatted_instants, iso_instants
+from crosstower.values.numerals import BILLION
 
 Moment = str | int | float | date | datetime
 

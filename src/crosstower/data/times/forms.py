@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from crosstower.data.times.numerals import Numerals, numerals_of
 from crosstower.errors import DataError
 from crosstower.recipe.times import TimeFormat
 from crosstower.values.instants import (
@@ -16,6 +15,7 @@ from crosstower.values.instants import (
     iso_instants,
     temporal_instants,
 )
+from crosstower.values.numerals import Numerals, numerals_of
 
 
 @dataclass(frozen=True)

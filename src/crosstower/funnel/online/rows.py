@@ -120,7 +120,7 @@ class RowRanker:
     def _timed(self, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> FunnelRequest:
         """Return a request with the present as the time of rows that have none.
 
-        It is text beside the times of other rows, which are text or numbers.
+        Where other rows have times, which are text or numbers, the present is text, too.
         """
         present, given = present_minute(), set[str]().union(*rows)
         now = {n: present.isoformat() if n in given else present for n in self._row_times}

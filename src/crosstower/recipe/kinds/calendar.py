@@ -23,6 +23,7 @@ from crosstower.values.instants import (
     iso_instants,
     temporal_instants,
 )
+from crosstower.values.numerals import numerals_of
 
 Part = Literal["hour", "hour_of_week", "weekday", "day", "month"]
 
@@ -137,29 +138,18 @@ class Calendar(Categorical):
 
 def _counted(cells: pl.Series, unit: str | None) -> Instants:
     """Return the moments of numbers since 1970, to the second; null where a cell is no number."""
-    floats = cells.cast(pl.Float64, strict=False)
-    finite = floats.set(~floats.is_finite().fill_null(value=False), None)
-    places = [_of_unit(finite, unit, cells)] if unit is not None else []
-    if unit is None:
-        size, low = finite.abs(), -1
-        for power, name in zip((0, 3, 6, 9), UNITS, strict=True):
-            high = _SECONDS * 10**power if name != "ns" else float("inf")
-            mine = ((size >= low) & (size < high)).fill_null(value=False)
-            places.append(_of_unit(finite.set(~mine, None), name, cells))
-            low = high
-    seconds = pl.select(pl.coalesce(places)).to_series()
-    zeros = pl.zeros(len(cells), dtype=pl.Int64, eager=True)
-    return Instants(seconds, zeros, pl.repeat(True, len(cells), dtype=pl.Boolean, eager=True))
-
-
-def _of_unit(floats: pl.Series, unit: str, cells: pl.Series) -> pl.Series:
-    """Return the whole seconds of numbers of a unit, exact for integers."""
-    per_second = SECOND // UNITS[unit]
-    whole = cells.cast(pl.Int64, strict=False).set(floats.is_null(), None)
-    rounded = (floats / per_second).floor().cast(pl.Int64, strict=False)
-    if cells.dtype.is_float():
-        return rounded
-    return (whole // per_second).zip_with(whole.is_not_null(), rounded)
+    whole = pl.lit(numerals_of(cells).whole)
+    if unit is not None:
+        seconds = whole // (SECOND // UNITS[unit])
+    else:
+        size, found = whole.abs(), pl.when(whole.abs() < _SECONDS).then(whole)
+        for thousands in (10**3, 10**6):
+            found = found.when(size < _SECONDS * thousands).then(whole // thousands)
+        seconds = found.otherwise(whole // SECOND)
+    rows = len(cells)
+    zeros = pl.zeros(rows, dtype=pl.Int64, eager=True)
+    zoned = pl.repeat(True, rows, dtype=pl.Boolean, eager=True)
+    return Instants(pl.select(seconds).to_series(), zeros, zoned)
 
 
 def _part(time: datetime, part: Part) -> int:

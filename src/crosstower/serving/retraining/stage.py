@@ -253,7 +253,7 @@ def time_column(*recipes: Recipe | None) -> str:
 
 
 def _is_input(time: str, schema: Schema) -> bool:
-    """Return whether a model reads a time column otherwise than as a time."""
+    """Return whether a model reads a time column as anything but a time."""
     return time in schema.sources() and time not in schema.row_times()
 
 

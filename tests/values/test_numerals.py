@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.data.times.numerals import numerals_of
+from crosstower.values.numerals import numerals_of
 
 NUMBERS = ["9.5", "-0.25", "-3", "+7", "5.", ".5", "1e3", "-2.5E-1", "1705312800.123456789"]
 
