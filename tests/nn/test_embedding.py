@@ -1,8 +1,12 @@
+from typing import Any
+
 import pytest
 import torch
 
 from crosstower.data.layout import RESERVED_CODES, UNSEEN, CodeField, ListField
+from crosstower.data.ragged import Ragged
 from crosstower.nn.embedding import EmbeddingStore
+from crosstower.nn.rows import LocalRows
 
 CODES = (
     CodeField("user", 10, "user"),
@@ -139,3 +143,65 @@ def test_pooling_of_its_own_over_frozen_rows_is_trained() -> None:
     store.freeze(["history"])
     assert not store.tables["4"].requires_grad
     assert (store.is_trained("history"), store.is_trained("similar")) == (False, True)
+
+
+def test_ragged_lists_of_one_table_are_one_look_up_and_one_gradient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lists = (
+        ListField("liked", 9, "item", 3, "sum"),
+        ListField("seen", 9, "item", 4, "sum"),
+        ListField("tags", 6, "tags", 2, "mean"),
+        ListField("words", 7, "words", 3, "sum"),
+    )
+    store = EmbeddingStore([CodeField("item", 9, "item")], lists, dim=4)
+    torch.nn.init.normal_(store.tables["4"])
+    padded = {
+        "liked": torch.tensor([[3, 4, 0], [0, 0, 0], [5, 5, 6]]),
+        "seen": torch.tensor([[3, 0, 0, 0], [4, 5, 6, 7], [8, 3, 0, 0]]),
+        "tags": torch.tensor([[3, 4], [5, 0], [0, 0]]),
+        "words": torch.tensor([[3, 3, 6], [4, 0, 0], [5, 6, 0]]),
+    }
+    lengths = {field.name: field.length for field in lists}
+    ragged = {name: _ragged(rows, lengths[name]) for name, rows in padded.items()}
+    codes = torch.tensor([[3], [8], [4]])
+    slopes = torch.randn(3, store.output_width, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    outputs = []
+    for given in (padded, ragged):
+        outputs.append(store(codes, given))
+        (outputs[-1] * slopes).sum().backward()
+        gradient = store.tables["4"].grad
+        assert gradient is not None
+        gradients.append(gradient.to_dense())
+        store.zero_grad()
+    torch.testing.assert_close(outputs[1], outputs[0])
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+    calls: list[str] = []
+    bag = LocalRows.bag
+
+    def counted(self: LocalRows, *args: Any, mode: str, **options: Any) -> torch.Tensor:
+        calls.append(mode)
+        return bag(self, *args, mode=mode, **options)
+
+    monkeypatch.setattr(LocalRows, "bag", counted)
+    store(codes, ragged)
+    assert sorted(calls) == ["mean", "sum"]
+
+
+def test_ragged_lists_may_be_shared_by_all_rows() -> None:
+    lists = (ListField("liked", 9, "item", 3, "sum"), ListField("words", 7, "words", 3, "sum"))
+    store = EmbeddingStore([CodeField("item", 9, "item")], lists, dim=4)
+    torch.nn.init.normal_(store.tables["4"])
+    shared = _ragged(torch.tensor([[3, 4, 0]]), 3)
+    own = _ragged(torch.tensor([[3, 3, 6], [4, 0, 0]]), 3)
+    each = _ragged(torch.tensor([[3, 4, 0], [3, 4, 0]]), 3)
+    codes = torch.tensor([[3], [8]])
+    found = store(codes, {"liked": shared, "words": own})
+    torch.testing.assert_close(found, store(codes, {"liked": each, "words": own}))
+
+
+def _ragged(rows: torch.Tensor, length: int) -> Ragged:
+    kept = rows != 0
+    return Ragged.of(rows[kept].int().numpy(), kept.sum(1).numpy(), length)

@@ -178,13 +178,19 @@ def test_what_is_the_users_is_computed_on_one_row(
 ) -> None:
     scorer = scorer_of(name, EVERYTHING, OF_USER)
     rows: dict[str, int] = {}
-    pooled = EmbeddingStore._pooled
+    pooled, bags = EmbeddingStore._pooled, EmbeddingStore._bags
 
     def noted(self: EmbeddingStore, field: str, values: torch.Tensor) -> torch.Tensor:
         rows[field] = len(pooled(self, field, values))
         return pooled(self, field, values)
 
+    def noted_bags(self: EmbeddingStore, values: Any) -> dict[str, torch.Tensor]:
+        found = bags(self, values)
+        rows.update({field: len(pooled) for field, pooled in found.items()})
+        return found
+
     monkeypatch.setattr(EmbeddingStore, "_pooled", noted)
+    monkeypatch.setattr(EmbeddingStore, "_bags", noted_bags)
     for place, module in scorer.model.named_modules():
         for pooling, kind in TARGETED.items():
             if isinstance(module, kind):

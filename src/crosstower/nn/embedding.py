@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from crosstower.data.layout import PADDING, CodeField, ListField
 from crosstower.data.prefixes import Prefixes
-from crosstower.data.ragged import Lists, Ragged
+from crosstower.data.ragged import Lists, Ragged, joined_lists
 from crosstower.nn.places import (
     CodeRows,
     Place,
@@ -116,6 +117,10 @@ class EmbeddingStore(nn.Module):
             if pool is not None:
                 self.pools[str(i)] = pool
         self._lists = [f.name for f in lists]
+        self._bagged = defaultdict[tuple[str, str], list[str]](list)
+        for f in lists:
+            if f.pooling in ("mean", "sum"):
+                self._bagged[places[f.table].width, f.pooling].append(f.name)
         self._frozen = frozenset[Place]()
         for width, (columns, offsets) in self._groups.items():
             self.register_buffer(f"columns_{width}", torch.tensor(columns), persistent=False)
@@ -131,8 +136,32 @@ class EmbeddingStore(nn.Module):
 
     def _concatenated(self, codes: Tensor, lists: Mapping[str, Lists]) -> Tensor:
         parts = [self._single(codes, width) for width in self._groups]
-        parts += [self.field(name, codes, lists) for name in self._lists]
+        bags = self._bags(lists)
+        for name in self._lists:
+            found = bags.get(name)
+            found = self.field(name, codes, lists) if found is None else found
+            parts.append(found.expand(codes.shape[0], -1))
         return torch.cat(parts, dim=1) if parts else codes.new_zeros((codes.shape[0], 0)).float()
+
+    def _bags(self, lists: Mapping[str, Lists]) -> dict[str, Tensor]:
+        """Return, by name, the pooled ragged lists `[B, D]` that share a table with others.
+
+        Lists of one table and pooling are one look-up. Each look-up adds a sparse gradient to its
+        table, and adding one to another copies both: apart, L lists would copy O(L²) rows.
+        """
+        found = {}
+        for (width, mode), names in self._bagged.items():
+            ragged = {n: column for n in names if isinstance(column := lists[n], Ragged)}
+            if len(ragged) < 2:
+                continue
+            rows = [
+                replace(column, values=column.values.long() + self._fields[n].place.offset)
+                for n, column in ragged.items()
+            ]
+            joint = cast("Ragged", joined_lists(rows))
+            pooled = self._rows(width).bag(joint.values, joint.offsets, mode=mode)
+            found |= zip(ragged, pooled.split([len(column) for column in rows]), strict=True)
+        return found
 
     @contextmanager
     def fetched(self, *inputs: Inputs) -> Generator[None]:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crosstower.nn.bags import pooled_bags
 from crosstower.nn.frozen_rows import freeze_rows
 
 _DRAWN = 1 << 20  # values at a time
@@ -75,6 +76,9 @@ class LocalRows:
     ) -> Tensor:
         """Return the mean or sum `[B, D]` of the rows of B bags, without a tensor of all rows."""
         place = self.table.device
+        if offsets is not None and padding is None and torch.is_grad_enabled():
+            pooled = pooled_bags(ids.to(place), self.table, offsets.to(place), mode)
+            return pooled.to(ids.device)
         pooled = F.embedding_bag(
             ids.to(place),
             self.table,

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from crosstower.nn.bags import summed_by_row
 
 
 def coalesce(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Return the touched rows `[R]`, ascending, and their summed gradients `[R, D]`."""
     if gradient.is_coalesced():
         return gradient.indices()[0], gradient.values()
-    touched, order = gradient._indices()[0].sort()
-    rows, counts = torch.unique_consecutive(touched, return_counts=True)
-    starts = counts.cumsum(0) - counts
-    # One bag per row: this kernel adds whole rows and is several times faster than index_add_.
-    return rows, F.embedding_bag(order, gradient._values(), starts, mode="sum")
+    return summed_by_row(gradient._indices()[0], None, gradient._values())
 
 
 def replace_gradient(parameter: torch.nn.Parameter) -> None:
