@@ -14,13 +14,13 @@ FACES = {
     "crosstower": """
         Bag Batch Binary Blend BlendResult Bundle BundleError Calendar Calibration Categorical
         CodeField Column ColumnSplit Constraint Counter Cross CrosstowerError CrosstowerWarning
-        Data DataError Distance Diversity Evaluation FrozenModel Funnel FunnelReport GivenSplit
-        GroupSplit Head Index Join Layout LeaveLastOutSplit ListField Negatives Numeric
-        PolicyReport QueryError RandomSplit Ranker Rating Recipe RecipeError Regression Retrieval
-        Retriever Run RunError Schema Sequence ServeError Text TimeSplit Training TrainingError
-        Utility Vector blend_run compare evaluate_funnel evaluate_policy evaluate_run fit
-        load_recipe losses make_bundle metrics models nn parse_recipe register_column
-        register_text_encoder remove_blend retrieval retrieval_features tune worlds
+        Data DataError Distance Diversity Elapsed Evaluation Formula FrozenModel Funnel
+        FunnelReport GivenSplit GroupSplit Head Index Join Layout LeaveLastOutSplit ListField
+        Negatives Numeric PolicyReport QueryError RandomSplit Ranker Rating Recipe RecipeError
+        Regression Retrieval Retriever Run RunError Schema Sequence ServeError Text TimeSplit
+        Training TrainingError Utility Vector blend_run compare evaluate_funnel evaluate_policy
+        evaluate_run fit load_recipe losses make_bundle metrics models nn parse_recipe
+        register_column register_text_encoder remove_blend retrieval retrieval_features tune worlds
     """,
     "crosstower.losses": """
         Balance Candidates GradNormBalance PCGradBalance PointwiseObjective RetrievalStep

@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from crosstower.recipe.kinds.counter import Counter as Counter
     from crosstower.recipe.kinds.cross import Cross as Cross
     from crosstower.recipe.kinds.distance import Distance as Distance
+    from crosstower.recipe.kinds.elapsed import Elapsed as Elapsed
+    from crosstower.recipe.kinds.formula import Formula as Formula
     from crosstower.recipe.kinds.kind import CodeField as CodeField
     from crosstower.recipe.kinds.kind import Column as Column
     from crosstower.recipe.kinds.kind import ListField as ListField
@@ -130,6 +132,8 @@ _HOMES = {
     "recipe.kinds.counter": "Counter",
     "recipe.kinds.cross": "Cross",
     "recipe.kinds.distance": "Distance",
+    "recipe.kinds.elapsed": "Elapsed",
+    "recipe.kinds.formula": "Formula",
     "recipe.kinds.numeric": "Numeric",
     "recipe.kinds.sequence": "Sequence",
     "recipe.kinds.text": "Text",
@@ -183,7 +187,9 @@ __all__ = [
     "DataError",
     "Distance",
     "Diversity",
+    "Elapsed",
     "Evaluation",
+    "Formula",
     "FrozenModel",
     "Funnel",
     "FunnelReport",

@@ -50,6 +50,7 @@ OF_ITEM: dict[str, Any] = {
     "title": {"kind": "text", "hash_buckets": 60, "max_len": 8, "dim": 3},
     "picture": {"kind": "vector", "width": 3},
     "far": {"kind": "distance", "origin": ["lat", "lon"], "to": ["la", "lo"]},
+    "north": {"kind": "formula", "expression": "lat - la"},
 }
 CROSSES: dict[str, Any] = {
     "own": {"kind": "cross", "columns": ["user", "age"], "hash_buckets": 40, "dim": 5},

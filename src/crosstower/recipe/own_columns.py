@@ -59,9 +59,9 @@ def aged_column(name: str) -> str:
     return name.removeprefix(ages_name(""))
 
 
-def place_name(column: str, number: int) -> str:
-    """Return the name of one of the four coordinates of a distance column."""
-    return f"{MARK}place:{number}:{column}"
+def part_name(column: str, number: int) -> str:
+    """Return the name of one of the values that a column is computed from."""
+    return f"{MARK}part:{number}:{column}"
 
 
 PREDICTION, RAW, BLEND_SCORE = "__prediction", "__raw", "blend__score"

@@ -17,6 +17,8 @@ from crosstower.recipe.kinds.categorical import Categorical
 from crosstower.recipe.kinds.counter import Counter
 from crosstower.recipe.kinds.cross import Cross
 from crosstower.recipe.kinds.distance import Distance
+from crosstower.recipe.kinds.elapsed import Elapsed
+from crosstower.recipe.kinds.formula import Formula
 from crosstower.recipe.kinds.kind import Kind
 from crosstower.recipe.kinds.numeric import Numeric
 from crosstower.recipe.kinds.registry import Columns
@@ -33,6 +35,8 @@ __all__ = [
     "Counter",
     "Cross",
     "Distance",
+    "Elapsed",
+    "Formula",
     "Kind",
     "Numeric",
     "Schema",

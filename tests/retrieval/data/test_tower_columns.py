@@ -26,11 +26,38 @@ from .test_retrieval_data import ROWS, recipe
             ["item"],
             "only its own columns",
         ),
+        (
+            {"mine": "numeric", "near": {"kind": "formula", "expression": "mine - theirs"}},
+            ["item", "near"],
+            "computed in the item tower from 'mine', which belongs to the query",
+        ),
+        (
+            {"theirs": "numeric", "near": {"kind": "formula", "expression": "mine - theirs"}},
+            ["item", "theirs"],
+            "computed in the query tower from 'theirs', which belongs to the item",
+        ),
+        (
+            {"age": {"kind": "elapsed", "start": "made", "end": "time"}},
+            ["item", "age"],
+            "computed in the item tower from 'time', which belongs to the query",
+        ),
     ],
 )
 def test_sides_that_cannot_be(columns: dict, item: list[str], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         prepare_retrieval(recipe(columns, tuple(item)), open_source(ROWS))
+
+
+def test_a_computed_column_of_one_tower() -> None:
+    columns = {
+        "size": "numeric",
+        "area": {"kind": "formula", "expression": "size * height"},
+        "mine": "numeric",
+        "want": {"kind": "formula", "expression": "mine * 2"},
+    }
+    sides = tower_columns_of(recipe(columns, ("item", "size", "area")))
+    assert sides.item == ("item", "size", "area")
+    assert {"mine", "want"} <= set(sides.query)
 
 
 def test_the_columns_of_the_query_are_frozen_if_the_training_says_so() -> None:

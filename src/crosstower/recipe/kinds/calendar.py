@@ -4,36 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from crosstower.recipe.kinds.categorical import Categorical
+from crosstower.recipe.kinds.cell_times import CellTimes, without_blanks
 from crosstower.recipe.kinds.registry import register_column
-from crosstower.recipe.times import ORDER, UNITS, TimeFormat
 from crosstower.values.codes import Table
 from crosstower.values.columns import Cells
-from crosstower.values.instants import (
-    SECOND,
-    Instants,
-    formatted_instants,
-    is_temporal,
-    iso_instants,
-    temporal_instants,
-)
-from crosstower.values.numerals import numerals_of
 
 Part = Literal["hour", "hour_of_week", "weekday", "day", "month"]
 
-_SECONDS = 100_000_000_000
-"""Smaller numbers, without their sign, count seconds; those below a thousand times as much count
-milliseconds, and so on. So numbers of each unit are read from 1973 to 5138."""
-
 
 @register_column("calendar")
-class Calendar(Categorical):
+class Calendar(CellTimes, Categorical):
     """A part of a time, read in a time zone: people book on weekends and order lunch at noon.
 
     | `part` | values |
@@ -65,11 +52,6 @@ class Calendar(Categorical):
 
     kind: Literal["calendar"] = "calendar"  # pyright: ignore[reportIncompatibleVariableOverride]
     part: Part = Field(description="hour, hour_of_week, weekday, day or month.")
-    format: str | None = Field(
-        default=None,
-        description="s, ms, us or ns for numbers since 1970-01-01 UTC, or a strftime pattern"
-        " (default: ISO 8601, or numbers whose unit follows from their size).",
-    )
     timezone: str | None = Field(
         default=None,
         description="Zone in which the part is read, and zone of times without one, such as"
@@ -77,20 +59,13 @@ class Calendar(Categorical):
     )
     expected: ClassVar[str] = "a time"
 
-    @model_validator(mode="after")
-    def _readable(self) -> Self:
-        if self.format == ORDER:
-            raise ValueError("format: numbers that only order the rows have no calendar")
-        TimeFormat(format=self.format, timezone=self.timezone)
-        return self
-
     def row_times(self, name: str) -> tuple[str, ...]:
         """Return the data column of the time."""
         return self.sources(name)
 
     def clean(self, raw: pl.Series) -> pl.Series:
         """Return the part of each time; null where a cell is none."""
-        utc = self._instants(raw).nanoseconds().cast(pl.Datetime("ns", "UTC"))
+        utc = self.instants(raw).nanoseconds().cast(pl.Datetime("ns", "UTC"))
         local = utc.dt.convert_time_zone(self.timezone or "UTC").dt
         if self.part == "hour_of_week":
             return (local.weekday().cast(pl.Int64) - 1) * 24 + local.hour().cast(pl.Int64)
@@ -110,46 +85,7 @@ class Calendar(Categorical):
 
     def read(self, raw: pl.Series, name: str, read: Callable[[pl.Series], Cells]) -> Cells:
         """Return what `read` gives for the parts; NaN and blank text are missing times."""
-        if raw.dtype.is_float():
-            raw = raw.fill_nan(None)
-        elif raw.dtype == pl.String:
-            raw = raw.set(raw.str.strip_chars() == "", None)
-        return super().read(raw, name, read)
-
-    def _instants(self, raw: pl.Series) -> Instants:
-        """Return the moments of cells, each by itself."""
-        if is_temporal(raw.dtype):
-            return temporal_instants(raw).in_zone(self.timezone)
-        text = None if raw.dtype.is_numeric() else raw.cast(pl.String).str.strip_chars()
-        if self.format is not None and self.format not in UNITS:
-            text = raw.cast(pl.String) if text is None else text
-            return formatted_instants(text, self.format).in_zone(self.timezone)
-        counted = _counted(raw if text is None else text, self.format)
-        if text is None or self.format is not None:
-            return counted
-        written = iso_instants(text).in_zone(self.timezone)
-        number = counted.seconds.is_not_null()
-        return Instants(
-            counted.seconds.zip_with(number, written.seconds),
-            counted.nanos.zip_with(number, written.nanos),
-            number,
-        )
-
-
-def _counted(cells: pl.Series, unit: str | None) -> Instants:
-    """Return the moments of numbers since 1970, to the second; null where a cell is no number."""
-    whole = pl.lit(numerals_of(cells).whole)
-    if unit is not None:
-        seconds = whole // (SECOND // UNITS[unit])
-    else:
-        size, found = whole.abs(), pl.when(whole.abs() < _SECONDS).then(whole)
-        for thousands in (10**3, 10**6):
-            found = found.when(size < _SECONDS * thousands).then(whole // thousands)
-        seconds = found.otherwise(whole // SECOND)
-    rows = len(cells)
-    zeros = pl.zeros(rows, dtype=pl.Int64, eager=True)
-    zoned = pl.repeat(True, rows, dtype=pl.Boolean, eager=True)
-    return Instants(pl.select(seconds).to_series(), zeros, zoned)
+        return super().read(without_blanks(raw), name, read)
 
 
 def _part(time: datetime, part: Part) -> int:

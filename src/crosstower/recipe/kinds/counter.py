@@ -15,9 +15,10 @@ from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.kind import Kind, Reading
 from crosstower.recipe.kinds.learner import Learner
-from crosstower.recipe.kinds.numeric import NumberLearner, Numeric, Ranked, Standardised
+from crosstower.recipe.kinds.number import NumberLearner, Ranked, Standardised
+from crosstower.recipe.kinds.numeric import Numeric
 from crosstower.recipe.kinds.registry import register_column
-from crosstower.recipe.own_columns import place_name
+from crosstower.recipe.own_columns import part_name
 from crosstower.values.columns import Cells, floats_of, none_bad
 from crosstower.values.durations import Duration, duration_text
 from crosstower.values.instants import SECOND
@@ -138,7 +139,7 @@ class Counter(Kind):
         columns = [count.column for count in self.counts()]
         if self.per is None:
             return [Reading(name, columns[0], _cells)]
-        parts = [Reading(place_name(name, i), column, _cells) for i, column in enumerate(columns)]
+        parts = [Reading(part_name(name, i), column, _cells) for i, column in enumerate(columns)]
         return [*parts, Reading(name, name, _pairs, tuple(part.name for part in parts))]
 
     def learner(self) -> Learner:

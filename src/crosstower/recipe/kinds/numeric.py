@@ -1,86 +1,23 @@
-"""A numeric column: standardised, logged, ranked by quantile, or cut into ranges."""
+"""A numeric column: a number of the data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
-from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.kinds.kind import CodeField, Column, Inputs
-from crosstower.recipe.kinds.learner import Learner
+from crosstower.recipe.kinds.kind import Column
+from crosstower.recipe.kinds.number import Bucketised, Number, Ranked, Standardised
 from crosstower.recipe.kinds.registry import register_column
-from crosstower.values.codes import MISSING, RESERVED_CODES, Codes
-from crosstower.values.columns import Cells, floats_of, number_cells
+from crosstower.values.columns import Cells, number_cells
 from crosstower.values.ids import HIGH, LOW
-from crosstower.values.moments import Moments, UniformSample
-
-Floats = NDArray[np.float64]
-_QUANTILES = 256
-
-
-class Standardised(FrozenModel):
-    """(x − mean) / sd, after sign(x)·log(1+|x|) if `log1p`, limited to ±`clip`."""
-
-    kind: Literal["standardised"] = "standardised"
-    mean: float
-    sd: float
-    log1p: bool = False
-    clip: float | None = None
-    had_missing: bool = False
-
-    def scale(self, x: Floats) -> Floats:
-        """Return the scaled values; NaN (missing) becomes 0, the mean."""
-        z = (_signed_log(x) if self.log1p else x) - self.mean
-        z = z / self.sd
-        if self.clip is not None:
-            z = np.clip(z, -self.clip, self.clip)
-        return np.nan_to_num(z, nan=0.0)
-
-
-class Ranked(FrozenModel):
-    """The training quantile of x in [0, 1], scaled to mean 0 and variance 1 (±√3)."""
-
-    kind: Literal["ranked"] = "ranked"
-    points: tuple[float, ...]
-    quantiles: tuple[float, ...]
-    had_missing: bool = False
-
-    def scale(self, x: Floats) -> Floats:
-        """Return the scaled values; NaN (missing) becomes 0, the median."""
-        u = np.interp(x, self.points, self.quantiles)
-        return np.nan_to_num((2.0 * u - 1.0) * np.sqrt(3.0), nan=0.0)
-
-
-class Bucketised(FrozenModel):
-    """The range that x falls into: codes instead of a number."""
-
-    kind: Literal["bucketised"] = "bucketised"
-    boundaries: tuple[float, ...]
-
-    @property
-    def size(self) -> int:
-        """Number of codes, reserved ones included."""
-        return RESERVED_CODES + len(self.boundaries) + 1
-
-    def encode(self, x: Floats) -> NDArray[np.int32]:
-        """Return the code of each number's range; NaN (missing) is `MISSING`."""
-        place = np.searchsorted(np.asarray(self.boundaries, dtype=np.float64), x, side="left")
-        return np.where(np.isnan(x), MISSING, place + RESERVED_CODES).astype(np.int32)
-
-
-FittedNumber = Annotated[Standardised | Ranked | Bucketised, Field(discriminator="kind")]
-"""The state of a number."""
 
 
 @register_column("numeric")
-class Numeric(Column):
+class Numeric(Number, Column):
     """One number per row.
 
     `standardise` subtracts the training mean and divides by the standard deviation. `log1p`
@@ -90,58 +27,11 @@ class Numeric(Column):
     mean and sets an indicator.
     """
 
-    State: ClassVar[Any] = FittedNumber
-
     kind: Literal["numeric"] = "numeric"
-    transform: Literal["standardise", "log1p", "quantile", "bucketise", "none"] = "standardise"
-    clip: float | None = Field(
-        default=10.0,
-        gt=0,
-        description="Maximum absolute value after scaling, in standard deviations.",
-    )
-    buckets: int = Field(default=32, ge=2, description="Number of ranges of `bucketise`.")
-    boundaries: tuple[float, ...] | None = Field(
-        default=None, description="Upper bounds of the ranges of `bucketise`, instead of quantiles."
-    )
-    dim: int | None = Field(
-        default=None, ge=1, description="Embedding width of a bucketised number."
-    )
-
-    @model_validator(mode="after")
-    def _bucket_options(self) -> Self:
-        given = self.model_fields_set & {"buckets", "boundaries", "dim"}
-        if given and self.transform != "bucketise":
-            raise ValueError(f"{', '.join(sorted(given))}: allowed only with transform: bucketise")
-        if self.boundaries is not None and list(self.boundaries) != sorted(set(self.boundaries)):
-            raise ValueError("boundaries must increase, each given once")
-        return self
-
-    @property
-    def has_code(self) -> bool:
-        """Whether the column has one code per row: if it is bucketised."""
-        return self.transform == "bucketise"
 
     def reader(self) -> Callable[[pl.Series], Cells]:
         """Return what reads numbers."""
         return number_cells
-
-    def learner(self) -> Learner:
-        """Return what learns the scale, the quantiles or the ranges."""
-        return NumberLearner(self)
-
-    def inputs(self, name: str, state: Standardised | Ranked | Bucketised) -> Inputs:
-        """Return a field with one code if bucketised, else the number and its indicator."""
-        if isinstance(state, Bucketised):
-            return CodeField(name, state.size, name, self.dim)
-        return number_names(name, state)
-
-    def coder(
-        self, state: Standardised | Ranked | Bucketised
-    ) -> Callable[[pl.Series], Codes | Floats]:
-        """Return what scales numbers, or finds their ranges."""
-        if isinstance(state, Bucketised):
-            return lambda values: state.encode(floats_of(values))
-        return number_encoder(state)
 
     def value_coder(
         self, state: Standardised | Ranked | Bucketised
@@ -163,120 +53,3 @@ class Numeric(Column):
             return (scaled, float(value is None)) if state.had_missing else (scaled,)
 
         return encode
-
-
-@dataclass
-class NumberLearner:
-    """Learns how to scale a numeric column from its training values."""
-
-    column: Numeric
-    rows: int = 0
-    missing: int = 0
-    moments: Moments = field(default_factory=Moments)
-    sample: UniformSample = field(default_factory=UniformSample)
-    before: Standardised | Ranked | Bucketised | None = None
-
-    def memory(self) -> dict[str, Any]:
-        """Return the moments of all rows so far."""
-        return self.moments.plain()
-
-    def recall(
-        self, memory: dict[str, Any] | None, state: Standardised | Ranked | Bucketised
-    ) -> None:
-        """Go on from earlier moments; quantiles, ranges and indicators stay."""
-        self.before = state
-        if memory is not None:
-            count, mean, squares = (memory[name] for name in ("count", "mean", "squares"))
-            self.moments = Moments.of(int(count), float(mean), float(squares))
-
-    def add(self, values: pl.Series) -> None:
-        """Take in the numbers of consecutive rows; NaN and null are missing numbers."""
-        self.add_rows(values, np.arange(self.rows, self.rows + len(values), dtype=np.int64))
-
-    def add_rows(self, values: pl.Series, rows: NDArray[np.int64]) -> None:
-        """Take in the numbers of one chunk and of rows with these numbers."""
-        x = floats_of(values)
-        there = ~np.isnan(x)
-        present = x[there]
-        self.rows += len(x)
-        self.missing += len(x) - len(present)
-        if self.column.transform in ("quantile", "bucketise"):
-            self.sample.add(present, rows[there])
-        else:
-            self.moments.add(_signed_log(present) if self.column.transform == "log1p" else present)
-
-    def merge(self, other: NumberLearner) -> None:
-        """Take in the numbers of other rows."""
-        self.rows += other.rows
-        self.missing += other.missing
-        self.moments.merge(other.moments)
-        self.sample.merge(other.sample)
-
-    def finish(self) -> Standardised | Ranked | Bucketised:
-        """Return the fitted transform."""
-        if self.before is None:
-            return self._fitted()
-        if isinstance(self.before, Standardised) and self.column.transform != "none":
-            return self._standardised(had_missing=self.before.had_missing)
-        return self.before
-
-    def _fitted(self) -> Standardised | Ranked | Bucketised:
-        if self.column.transform == "bucketise":
-            return Bucketised(boundaries=self._boundaries())
-        if self.column.transform == "quantile":
-            return self._ranked()
-        if self.column.transform == "none":
-            return Standardised(mean=0.0, sd=1.0, had_missing=self.missing > 0)
-        return self._standardised(had_missing=self.missing > 0)
-
-    def _standardised(self, *, had_missing: bool) -> Standardised:
-        return Standardised(
-            mean=self.moments.mean,
-            sd=self.moments.sd,
-            log1p=self.column.transform == "log1p",
-            clip=self.column.clip,
-            had_missing=had_missing,
-        )
-
-    def _boundaries(self) -> tuple[float, ...]:
-        if self.column.boundaries is not None:
-            return self.column.boundaries
-        steps = np.arange(1, self.column.buckets) / self.column.buckets
-        return tuple(np.unique(_quantiles(self.sample.values, steps)).tolist())
-
-    def _ranked(self) -> Ranked:
-        steps = np.linspace(0.0, 1.0, _QUANTILES + 1)
-        points, inverse = np.unique(_quantiles(self.sample.values, steps), return_inverse=True)
-        # A value that spans several quantiles stands at their middle.
-        middle = np.bincount(inverse, weights=steps) / np.bincount(inverse)
-        return Ranked(
-            points=tuple(points.tolist()),
-            quantiles=tuple(middle.tolist()),
-            had_missing=self.missing > 0,
-        )
-
-
-def _quantiles(values: Floats, steps: Floats) -> Floats:
-    if len(values) == 0:
-        return np.zeros(len(steps))
-    return np.quantile(values, steps, method="inverted_cdf")
-
-
-def _signed_log(x: Floats) -> Floats:
-    return np.sign(x) * np.log1p(np.abs(x))
-
-
-def number_names(name: str, state: Standardised | Ranked) -> tuple[str, ...]:
-    """Return the names of a number and, if training rows lacked it, of its indicator."""
-    return (name, f"{name} is missing") if state.had_missing else (name,)
-
-
-def number_encoder(state: Standardised | Ranked) -> Callable[[pl.Series], Floats]:
-    """Return what scales numbers to `[B, 1]`, or `[B, 2]` with an indicator."""
-
-    def encode(values: pl.Series) -> Floats:
-        x = floats_of(values)
-        scaled = state.scale(x)
-        return np.stack([scaled, np.isnan(x)], axis=1) if state.had_missing else scaled[:, None]
-
-    return encode

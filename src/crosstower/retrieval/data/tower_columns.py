@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.retrieval import Retrieval
-from crosstower.recipe.schema import Cross, Distance, Schema
+from crosstower.recipe.row_times import own_time
+from crosstower.recipe.schema import Cross, Distance, Elapsed, Formula, Schema
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def tower_columns_of(recipe: Recipe) -> TowerColumns:
             f" to the query; got [{', '.join(item)}] out of {', '.join(columns)}"
         )
     _check_one_sided(recipe.schema_, item)
+    _check_computed(recipe, query, item)
     return TowerColumns(tuple(query), tuple(item), history)
 
 
@@ -77,3 +79,30 @@ def _check_one_sided(schema: Schema, item: list[str]) -> None:
                 f"schema.columns.{name}: a cross of a query column and an item column; each tower"
                 " sees only its own columns, cross columns of one tower"
             )
+
+
+def _check_computed(recipe: Recipe, query: list[str], item: list[str]) -> None:
+    """Refuse a column that is computed from data columns of the other tower."""
+    for own, other in ((query, item), (item, query)):
+        elsewhere = _read(recipe.schema_, other) - _read(recipe.schema_, own)
+        if own is item:
+            elsewhere |= {own_time(recipe)}
+        for name in own:
+            column = recipe.schema_.columns[name]
+            if not isinstance(column, Elapsed | Formula):
+                continue
+            source = next((s for s in column.sources(name) if s in elsewhere), None)
+            if source is not None:
+                here, there = ("item", "query") if own is item else ("query", "item")
+                raise RecipeError(
+                    f"schema.columns.{name}: computed in the {here} tower from '{source}', which"
+                    f" belongs to the {there}; each tower sees only its own columns, compute it in"
+                    " a ranker"
+                )
+
+
+def _read(schema: Schema, names: list[str]) -> set[str | None]:
+    """Return the data columns that some columns read as they are."""
+    columns = [(name, schema.columns[name]) for name in names]
+    plain = [(name, c) for name, c in columns if not isinstance(c, Elapsed | Formula)]
+    return {source for name, column in plain for source in column.sources(name)}

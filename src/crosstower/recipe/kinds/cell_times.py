@@ -1,0 +1,89 @@
+"""Cells that are read as times: typed ones, text, and numbers since 1970."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import polars as pl
+from pydantic import Field, model_validator
+
+from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.times import ORDER, UNITS, TimeFormat
+from crosstower.values.instants import (
+    SECOND,
+    Instants,
+    formatted_instants,
+    is_temporal,
+    iso_instants,
+    temporal_instants,
+)
+from crosstower.values.numerals import numerals_of
+
+_SECONDS = 100_000_000_000
+"""Smaller numbers, without their sign, count seconds; those below a thousand times as much count
+milliseconds, and so on. So numbers of each unit are read from 1973 to 5138."""
+
+
+class CellTimes(FrozenModel):
+    """Base of column kinds whose cells are times."""
+
+    format: str | None = Field(
+        default=None,
+        description="s, ms, us or ns for numbers since 1970-01-01 UTC, or a strftime pattern"
+        " (default: ISO 8601, or numbers whose unit follows from their size).",
+    )
+    timezone: str | None = Field(
+        default=None,
+        description="Zone of times without one, such as Europe/Berlin (default: UTC).",
+    )
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        if self.format == ORDER:
+            raise ValueError("format: numbers that only order the rows are no times")
+        TimeFormat(format=self.format, timezone=self.timezone)
+        return self
+
+    def instants(self, raw: pl.Series) -> Instants:
+        """Return the moments of cells, each by itself; null where a cell is none."""
+        if is_temporal(raw.dtype):
+            return temporal_instants(raw).in_zone(self.timezone)
+        text = None if raw.dtype.is_numeric() else raw.cast(pl.String).str.strip_chars()
+        if self.format is not None and self.format not in UNITS:
+            text = raw.cast(pl.String) if text is None else text
+            return formatted_instants(text, self.format).in_zone(self.timezone)
+        counted = _counted(raw if text is None else text, self.format)
+        if text is None or self.format is not None:
+            return counted
+        written = iso_instants(text).in_zone(self.timezone)
+        number = counted.seconds.is_not_null()
+        return Instants(
+            counted.seconds.zip_with(number, written.seconds),
+            counted.nanos.zip_with(number, written.nanos),
+            number,
+        )
+
+
+def without_blanks(raw: pl.Series) -> pl.Series:
+    """Return cells with NaN and blank text, which are missing times, as null."""
+    if raw.dtype.is_float():
+        return raw.fill_nan(None)
+    if raw.dtype == pl.String:
+        return raw.set(raw.str.strip_chars() == "", None)
+    return raw
+
+
+def _counted(cells: pl.Series, unit: str | None) -> Instants:
+    """Return the moments of numbers since 1970, to the second; null where a cell is no number."""
+    whole = pl.lit(numerals_of(cells).whole)
+    if unit is not None:
+        seconds = whole // (SECOND // UNITS[unit])
+    else:
+        size, found = whole.abs(), pl.when(whole.abs() < _SECONDS).then(whole)
+        for thousands in (10**3, 10**6):
+            found = found.when(size < _SECONDS * thousands).then(whole // thousands)
+        seconds = found.otherwise(whole // SECOND)
+    rows = len(cells)
+    zeros = pl.zeros(rows, dtype=pl.Int64, eager=True)
+    zoned = pl.repeat(True, rows, dtype=pl.Boolean, eager=True)
+    return Instants(pl.select(seconds).to_series(), zeros, zoned)

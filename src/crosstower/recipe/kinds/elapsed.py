@@ -1,0 +1,77 @@
+"""An elapsed column: the time from one moment of a row to another."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+import polars as pl
+from pydantic import Field
+
+from crosstower.recipe.kinds.cell_times import CellTimes, without_blanks
+from crosstower.recipe.kinds.kind import Reading
+from crosstower.recipe.kinds.number import Number, Transform
+from crosstower.recipe.kinds.registry import register_column
+from crosstower.recipe.own_columns import part_name
+from crosstower.values.columns import Cells, none_bad
+
+_NANOSECONDS = {
+    "seconds": 1_000_000_000,
+    "minutes": 60_000_000_000,
+    "hours": 3_600_000_000_000,
+    "days": 86_400_000_000_000,
+}
+
+
+@register_column("elapsed")
+class Elapsed(CellTimes, Number):
+    """Time from one moment to another, such as the age of an item or the nights of a stay.
+
+    It is a number like `numeric`, negative if `end` is before `start`; a missing moment makes it
+    missing. If one of the columns is the time of the rows, a request without it has its own time.
+
+    Times are dates, times, ISO 8601 text, or numbers since 1970-01-01 UTC.
+
+    >>> Elapsed(start="check_in", end="check_out").sources("nights")
+    ('check_in', 'check_out')
+    """
+
+    kind: Literal["elapsed"] = "elapsed"
+    start: str = Field(min_length=1, description="Data column of the first moment.")
+    end: str = Field(min_length=1, description="Data column of the second moment.")
+    unit: Literal["seconds", "minutes", "hours", "days"] = Field(
+        default="days", description="seconds, minutes, hours or days of 24 hours."
+    )
+    transform: Transform = "log1p"
+
+    def sources(self, name: str) -> tuple[str, ...]:
+        """Return the data columns of both moments."""
+        return (self.start, self.end)
+
+    def row_times(self, name: str) -> tuple[str, ...]:
+        """Return the data columns of both moments."""
+        return self.sources(name)
+
+    def readings(self, name: str) -> list[Reading]:
+        """Return how the two moments are read, and the time between them is made of them."""
+        ends = [
+            Reading(part_name(name, number), source, self._moments)
+            for number, source in enumerate(self.sources(name))
+        ]
+        between = partial(_between, unit=_NANOSECONDS[self.unit])
+        return [*ends, Reading(name, name, between, tuple(end.name for end in ends))]
+
+    def _moments(self, raw: pl.Series) -> Cells:
+        """Return nanoseconds since 1970."""
+        given = without_blanks(raw)
+        if given.dtype == pl.Null:
+            moments = given.cast(pl.Int64)
+        else:
+            moments = self.instants(given).nanoseconds().alias(raw.name)
+        bad = given.is_not_null() & moments.is_null()
+        return Cells(moments, bad, "a time", "repair the cell, leave it empty if unknown")
+
+
+def _between(start: pl.Series, end: pl.Series, *, unit: int) -> Cells:
+    passed = (end.cast(pl.Int128) - start.cast(pl.Int128)).cast(pl.Float64) / unit
+    return Cells(passed, none_bad(len(passed)), "a time", "repair it")
