@@ -25,6 +25,7 @@ NAMES = (
     "sequences",
     "contrastive",
     "losses",
+    "interaction_log",
     "ids_only",
     "retrieve",
     "batch_recommend",

@@ -14,6 +14,7 @@ from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.bag import Bag
 from crosstower.recipe.kinds.calendar import Calendar
 from crosstower.recipe.kinds.categorical import Categorical
+from crosstower.recipe.kinds.cell_times import CellTimes
 from crosstower.recipe.kinds.counter import Counter
 from crosstower.recipe.kinds.cross import Cross
 from crosstower.recipe.kinds.distance import Distance
@@ -153,12 +154,12 @@ class Schema(FrozenModel):
         found = (column.timed_list(name) for name, column in self.columns.items())
         return tuple(dict.fromkeys(one for one in found if one is not None))
 
-    def row_times(self) -> tuple[str, ...]:
+    def row_times(self) -> dict[str, CellTimes]:
         """Return the data columns that are read as times alone, such as that of the row."""
         found = {name: column.row_times(name) for name, column in self.columns.items()}
-        times = dict.fromkeys(time for one in found.values() for time in one)
         others = self.part([name for name in self.columns if not found[name]]).sources()
-        return tuple(time for time in times if time not in others)
+        times = [one for column in found.values() for one in column.items()]
+        return {time: how for time, how in reversed(times) if time not in others}
 
     def event_inputs(self) -> tuple[EventCount | EventList, ...]:
         """Return what the model reads of earlier events: `counts`, then `event_lists`."""

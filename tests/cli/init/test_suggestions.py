@@ -3,6 +3,7 @@
 import polars as pl
 
 from crosstower.data.datasets import worlds
+from crosstower.recipe.kinds.elapsed import Elapsed
 from crosstower.recipe.recipe import parse_recipe
 
 from .test_ranking import starter
@@ -29,7 +30,7 @@ def test_parts_of_the_time_are_suggested() -> None:
     recipe = parse_recipe(
         text.replace("    # hour", "    hour").replace("    # weekday", "    weekday")
     )
-    assert recipe.schema_.row_times() == ("timestamp",)
+    assert recipe.schema_.row_times().keys() == {"timestamp"}
     days = frame.with_columns(pl.from_epoch("timestamp").dt.date().alias("timestamp"))
     assert "part: hour" not in starter(days, "click")
     assert "part: weekday" in starter(days, "click")
@@ -48,3 +49,16 @@ def test_events_of_a_history_are_impressions_where_no_label_makes_any() -> None:
     assert "event: impression, by: user_id" in starter(rated, "rating")
     ordered = frame.with_columns(step=pl.int_range(pl.len())).drop("timestamp")
     assert "history" not in starter(ordered, "click")
+
+
+def test_the_time_since_another_time_is_suggested() -> None:
+    frame = worlds.make("rentals", rows=3000).frame
+    listed = pl.from_epoch("timestamp").dt.date() - pl.duration(days=pl.col("user_id") % 500)
+    text = starter(frame.with_columns(listed.dt.strftime("%d.%m.%Y").alias("listed_at")), "click")
+    (line,) = (line for line in text.splitlines() if "kind: elapsed" in line)
+    assert line.startswith("    # since_listed_at: ")
+    recipe = parse_recipe(text.replace("    # since_listed_at", "    since_listed_at"))
+    column = recipe.schema_.columns["since_listed_at"]
+    assert isinstance(column, Elapsed)
+    assert column.sources("") == ("listed_at", "timestamp")
+    assert column.start_format == "%d.%m.%Y"

@@ -136,8 +136,10 @@ def test_rows_without_a_time_have_that_of_the_request(bundle: Bundle) -> None:
     assert np.array_equal(now.score, ranker.rank(FunnelRequest(), timed).score)
     morning = ranker.rank(FunnelRequest(query={"at": MORNING.isoformat()}), rows)
     assert morning.places.tolist() == [0, 1]
-    mixed = ranker.rank(FunnelRequest(), [{**rows[0], "at": int(MORNING.timestamp())}, rows[1]])
-    assert sorted(mixed.score) == sorted([*morning.score[:1], *now.score[:1]])
+    seconds = int(MORNING.timestamp())
+    for time in (seconds, seconds * 1000, f"{seconds}", MORNING.isoformat()):
+        mixed = ranker.rank(FunnelRequest(), [{**rows[0], "at": time}, rows[1]])
+        assert sorted(mixed.score) == sorted([*morning.score[:1], *now.score[:1]])
 
 
 def test_a_time_of_the_request_is_no_attribute_of_a_user(bundle: Bundle) -> None:

@@ -1,5 +1,8 @@
 """Moments of cells: each by itself, in every form."""
 
+from datetime import UTC, datetime
+from typing import Any
+
 import polars as pl
 import pytest
 
@@ -29,3 +32,28 @@ def test_blanks_are_missing() -> None:
     assert without_blanks(pl.Series(["a", " ", "", None])).to_list() == ["a", None, None, None]
     assert without_blanks(pl.Series([1.0, float("nan")])).to_list() == [1.0, None]
     assert without_blanks(pl.Series([3])).to_list() == [3]
+
+
+@pytest.mark.parametrize(
+    ("written", "zone", "cell"),
+    [
+        (None, None, 1_700_000_000),
+        (None, None, 1_700_000_000_000.0),
+        (None, None, "1700000000000000"),
+        (None, None, "2025-01-01"),
+        (None, None, datetime(2025, 1, 1, tzinfo=UTC)),
+        (None, None, None),
+        ("ms", None, 5),
+        ("s", None, "5"),
+        ("%d.%m.%Y %H:%M", "Europe/Berlin", "01.01.2025 00:00"),
+        ("%d.%m.%Y %H:%M", None, None),
+    ],
+)
+def test_a_moment_in_the_form_of_a_cell_is_read_as_that_moment(
+    written: str | None, zone: str | None, cell: Any
+) -> None:
+    times = CellTimes(format=written, timezone=zone)
+    found = times.like(datetime.fromtimestamp(MOMENT, UTC), cell)
+    if cell is not None:
+        assert type(found) is (int if isinstance(cell, float) else type(cell))
+    assert times.instants(pl.Series([found])).seconds.to_list() == [MOMENT]

@@ -1,4 +1,4 @@
-"""Columns that an inferred recipe suggests as comments: parts of the time, and a history."""
+"""Columns that an inferred recipe suggests as comments: parts of times, ages and a history."""
 
 from __future__ import annotations
 
@@ -46,6 +46,11 @@ def suggestions(
         for part in parts
         if part not in guesses
     ]
+    lines += [
+        f"    # since_{name}: {plain(_elapsed(name, time, guesses))}"
+        for name, other in guesses.items()
+        if other.role == "time" and name != time
+    ]
     items = [c for c, g in guesses.items() if _is_id(g) and names_item(c)]
     if users and items and "history" not in guesses:
         history = {"kind": "sequence", "table": items[0], "event": event or IMPRESSION}
@@ -53,6 +58,13 @@ def suggestions(
         needs = f"needs events: rows and time: {plain(time)} in data"
         lines.append(f"    # history: {plain(history)}  # {needs}")
     return lines
+
+
+def _elapsed(start: str, end: str, guesses: dict[str, Guess]) -> dict[str, Any]:
+    """Return the section of the time from one column to another."""
+    formats = {"start_format": guesses[start].format, "end_format": guesses[end].format}
+    given = {key: written for key, written in formats.items() if written is not None}
+    return {"kind": "elapsed", "start": start, "end": end, **given}
 
 
 def _has_days_alone(times: pl.Series, written: str | None) -> bool:

@@ -69,7 +69,8 @@ class RowRanker:
         self._added = {c: join.on for join, t in pairs for c in t.columns if c != join.on}
         schema, keys = self.scorer.encoder.schema, (j.on for j in self._joins)
         self._tasks, self._counts = list(schema.tasks), schema.counts()
-        self._row_times = row_times(ranker.run.recipe)
+        own = row_times(ranker.run.recipe)
+        self._row_times = {n: how for n, how in schema.row_times().items() if n in own}
         self._rules, self._ledger = rules or Rules(), ledger or Ledger()
         self._ages = HistoryAges.of(schema, ranker.run.recipe.data.times)
         read = [*self._given(schema.sources()), *self._ages.times]
@@ -120,10 +121,12 @@ class RowRanker:
     def _timed(self, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> FunnelRequest:
         """Return a request with the present as the time of rows that have none.
 
-        Where other rows have times, which are text or numbers, the present is text, too.
+        It has the form of the times of other rows.
         """
-        present, given = present_minute(), set[str]().union(*rows)
-        now = {n: present.isoformat() if n in given else present for n in self._row_times}
+        present, now = present_minute(), dict[str, Any]()
+        for name, how in self._row_times.items():
+            given = (row[name] for row in rows if row.get(name) is not None)
+            now[name] = how.like(present, next(given, None))
         return replace(request, query={**now, **request.query})
 
     def _given(self, sources: Iterable[str]) -> list[str]:

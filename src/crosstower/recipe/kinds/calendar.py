@@ -59,9 +59,10 @@ class Calendar(CellTimes, Categorical):
     )
     expected: ClassVar[str] = "a time"
 
-    def row_times(self, name: str) -> tuple[str, ...]:
+    def row_times(self, name: str) -> dict[str, CellTimes]:
         """Return the data column of the time."""
-        return self.sources(name)
+        times = CellTimes(format=self.format, timezone=self.timezone)
+        return dict.fromkeys(self.sources(name), times)
 
     def clean(self, raw: pl.Series) -> pl.Series:
         """Return the part of each time; null where a cell is none."""

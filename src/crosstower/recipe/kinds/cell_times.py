@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -24,18 +26,18 @@ _SECONDS = 100_000_000_000
 milliseconds, and so on. So numbers of each unit are read from 1973 to 5138."""
 
 
-class CellTimes(FrozenModel):
-    """Base of column kinds whose cells are times."""
+FORMAT = (
+    "s, ms, us or ns for numbers since 1970-01-01 UTC, or a strftime pattern (default: ISO 8601, or"
+    " numbers whose unit follows from their size)."
+)
+TIMEZONE = "Zone of times without one, such as Europe/Berlin (default: UTC)."
 
-    format: str | None = Field(
-        default=None,
-        description="s, ms, us or ns for numbers since 1970-01-01 UTC, or a strftime pattern"
-        " (default: ISO 8601, or numbers whose unit follows from their size).",
-    )
-    timezone: str | None = Field(
-        default=None,
-        description="Zone of times without one, such as Europe/Berlin (default: UTC).",
-    )
+
+class CellTimes(FrozenModel):
+    """How cells are read as times."""
+
+    format: str | None = Field(default=None, description=FORMAT)
+    timezone: str | None = Field(default=None, description=TIMEZONE)
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
@@ -62,6 +64,34 @@ class CellTimes(FrozenModel):
             counted.nanos.zip_with(number, written.nanos),
             number,
         )
+
+    def like(self, moment: datetime, cell: Any) -> Any:
+        """Return a moment in the form of a cell: a number, text or typed.
+
+        >>> noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
+        >>> CellTimes().like(noon, 1767607200000)
+        1767614400000
+        >>> CellTimes(format="%d.%m.%Y").like(noon, "1.2.2026")
+        '05.01.2026'
+        """
+        if self.format is not None and self.format not in UNITS:
+            local = moment.astimezone(ZoneInfo(self.timezone or "UTC"))
+            return local.strftime(self.format) if isinstance(cell, str) else moment
+        if isinstance(cell, str):
+            number = cell.strip().removeprefix("-").isdigit()
+            return str(self.like(moment, int(cell))) if number else moment.isoformat()
+        if not isinstance(cell, int | float):
+            return moment
+        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+        return since // timedelta(microseconds=1) * 1_000 // _unit(cell, self.format)
+
+
+def _unit(cell: float, written: str | None) -> int:
+    """Return the nanoseconds of one step of numbers such as a cell."""
+    if written is not None:
+        return UNITS[written]
+    limits = [(_SECONDS * 1_000**power, unit) for power, unit in enumerate(UNITS.values())]
+    return next((unit for limit, unit in limits if abs(cell) < limit), UNITS["ns"])
 
 
 def without_blanks(raw: pl.Series) -> pl.Series:

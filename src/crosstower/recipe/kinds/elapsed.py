@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Literal, Self
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from crosstower.recipe.kinds.cell_times import CellTimes, without_blanks
+from crosstower.recipe.kinds.cell_times import FORMAT, TIMEZONE, CellTimes, without_blanks
 from crosstower.recipe.kinds.kind import Reading
 from crosstower.recipe.kinds.number import Number, Transform
 from crosstower.recipe.kinds.registry import register_column
@@ -24,7 +24,7 @@ _NANOSECONDS = {
 
 
 @register_column("elapsed")
-class Elapsed(CellTimes, Number):
+class Elapsed(Number):
     """Time from one moment to another, such as the age of an item or the nights of a stay.
 
     It is a number like `numeric`, negative if `end` is before `start`; a missing moment makes it
@@ -42,34 +42,52 @@ class Elapsed(CellTimes, Number):
     unit: Literal["seconds", "minutes", "hours", "days"] = Field(
         default="days", description="seconds, minutes, hours or days of 24 hours."
     )
+    start_format: str | None = Field(default=None, description=f"Of start: {FORMAT}")
+    end_format: str | None = Field(default=None, description=f"Of end: {FORMAT}")
+    timezone: str | None = Field(default=None, description=TIMEZONE)
     transform: Transform = "log1p"
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        self._times()
+        return self
+
+    def _times(self) -> tuple[CellTimes, CellTimes]:
+        """Return how both columns are read."""
+        start, end = (
+            CellTimes(format=written, timezone=self.timezone)
+            for written in (self.start_format, self.end_format)
+        )
+        return start, end
 
     def sources(self, name: str) -> tuple[str, ...]:
         """Return the data columns of both moments."""
         return (self.start, self.end)
 
-    def row_times(self, name: str) -> tuple[str, ...]:
+    def row_times(self, name: str) -> dict[str, CellTimes]:
         """Return the data columns of both moments."""
-        return self.sources(name)
+        return dict(zip(self.sources(name), self._times(), strict=True))
 
     def readings(self, name: str) -> list[Reading]:
         """Return how the two moments are read, and the time between them is made of them."""
+        sides = zip(self.sources(name), self._times(), strict=True)
         ends = [
-            Reading(part_name(name, number), source, self._moments)
-            for number, source in enumerate(self.sources(name))
+            Reading(part_name(name, number), source, partial(_moments, times=times))
+            for number, (source, times) in enumerate(sides)
         ]
         between = partial(_between, unit=_NANOSECONDS[self.unit])
         return [*ends, Reading(name, name, between, tuple(end.name for end in ends))]
 
-    def _moments(self, raw: pl.Series) -> Cells:
-        """Return nanoseconds since 1970."""
-        given = without_blanks(raw)
-        if given.dtype == pl.Null:
-            moments = given.cast(pl.Int64)
-        else:
-            moments = self.instants(given).nanoseconds().alias(raw.name)
-        bad = given.is_not_null() & moments.is_null()
-        return Cells(moments, bad, "a time", "repair the cell, leave it empty if unknown")
+
+def _moments(raw: pl.Series, *, times: CellTimes) -> Cells:
+    """Return nanoseconds since 1970."""
+    given = without_blanks(raw)
+    if given.dtype == pl.Null:
+        moments = given.cast(pl.Int64)
+    else:
+        moments = times.instants(given).nanoseconds().alias(raw.name)
+    bad = given.is_not_null() & moments.is_null()
+    return Cells(moments, bad, "a time", "repair the cell, leave it empty if unknown")
 
 
 def _between(start: pl.Series, end: pl.Series, *, unit: int) -> Cells:

@@ -16,6 +16,7 @@ from crosstower.errors import DataError
 from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.event_list import EventList, TimedList
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.kinds.cell_times import CellTimes
 from crosstower.recipe.kinds.learner import Learner
 from crosstower.recipe.own_columns import ages_name
 from crosstower.values.codes import Table
@@ -131,9 +132,9 @@ class Kind(FrozenModel):
         """Return the lists of a history and its times, if the data has both; None otherwise."""
         return None
 
-    def row_times(self, name: str) -> tuple[str, ...]:
-        """Return the data columns that are read as times, such as that of the row."""
-        return ()
+    def row_times(self, name: str) -> Mapping[str, CellTimes]:
+        """Return the data columns that are read as times, such as that of the row, and how."""
+        return {}
 
     def ages_column(self, name: str) -> str | None:
         """Return the data column of the ages of a history's events; None if they are not read."""
