@@ -109,9 +109,14 @@ def test_a_metric_that_is_undefined_has_no_importance(tmp_path: Path) -> None:
     scorer, frame = Ranker.open(run).scorer(), rows(4).with_columns(click=True)
     cleaned = scorer.cleaner().clean(Chunk(frame, "rows", 0, 0))
     given = LabelledRows(scorer.encoder.encode(cleaned), frame, None)
-    _, tasks = importance_of(scorer, given, {"click": "auc"}, repeats=2)
+    told: list[tuple[object, ...]] = []
+    _, tasks = importance_of(
+        scorer, given, {"click": "auc"}, repeats=2, on_progress=lambda *words: told.append(words)
+    )
     assert tasks["click"].value is None
     assert tasks["click"].columns["mood"].mean is None
+    columns = len(tasks["click"].columns)
+    assert told == [("shuffling columns", place, columns) for place in range(columns)]
 
 
 def test_a_sample_of_groups_holds_whole_groups() -> None:

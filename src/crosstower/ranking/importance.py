@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoded_rows import EncodedRows
+from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.shards import write_block
 from crosstower.errors import RunError
 from crosstower.evaluation.metrics.auc import group_ids
@@ -83,13 +84,16 @@ class LabelledRows:
     groups: pl.Series | None
 
 
-def write_importance(run: Run, rows: EncodedRows, targets: pl.DataFrame) -> None:
+def write_importance(
+    run: Run, rows: EncodedRows, targets: pl.DataFrame, on_progress: OnProgress = no_progress
+) -> None:
     """Write importance and background rows of the main model, from validation rows.
 
     Args:
         run: with finished trainings; its recipe has `evaluation.importance`.
         rows: encoded validation rows.
         targets: of the same rows.
+        on_progress: is told the column that is shuffled.
 
     """
     section = run.recipe.evaluation.importance
@@ -102,7 +106,9 @@ def write_importance(run: Run, rows: EncodedRows, targets: pl.DataFrame) -> None
     batch = with_layout(take(rows, chosen), run.encoder.layout, ranker.encoder.layout)
     given = LabelledRows(batch, targets[chosen], kept)
     metrics = {task: importance_metric(run.recipe, task) for task in run.recipe.schema_.tasks}
-    by_group, tasks = importance_of(ranker.scorer(), given, metrics, repeats=section.repeats)
+    by_group, tasks = importance_of(
+        ranker.scorer(), given, metrics, repeats=section.repeats, on_progress=on_progress
+    )
     document = Importance(
         model=ranker.name,
         seed=ranker.seed,
@@ -187,7 +193,13 @@ def take(rows: EncodedRows, places: Indices) -> Batch:
 
 
 def importance_of(
-    scorer: Scorer, rows: LabelledRows, metrics: Mapping[str, str], *, repeats: int, seed: int = 0
+    scorer: Scorer,
+    rows: LabelledRows,
+    metrics: Mapping[str, str],
+    *,
+    repeats: int,
+    seed: int = 0,
+    on_progress: OnProgress = no_progress,
 ) -> tuple[tuple[str, ...], dict[str, TaskImportance]]:
     """Return the permutation importance of every column (Breiman 2001, Fisher et al. 2019).
 
@@ -200,6 +212,7 @@ def importance_of(
         metrics: by task.
         repeats: shuffles per column.
         seed: of the shuffles.
+        on_progress: is told the column that is shuffled.
 
     Returns:
         The columns that were shuffled among groups, and the importance by task.
@@ -213,6 +226,7 @@ def importance_of(
     worse: dict[str, dict[str, list[float]]] = {task: {} for task in metrics}
     by_group = list[str]()
     for place, column in enumerate(mixer.columns):
+        on_progress("shuffling columns", place, len(mixer.columns))
         grouped = firsts is not None and _is_constant(mixer, rows.batch, place, firsts)
         by_group += [column] if grouped else []
         for _ in range(repeats):

@@ -258,9 +258,8 @@ class RankingJob:
 
     def finish(self, folder: Path, on_progress: OnProgress) -> None:
         """Write the importance of the columns on the validation rows."""
-        del on_progress
         rows, targets = self.prepared.rows["valid"], self.prepared.targets["valid"]
-        write_importance(Run.open(folder), rows, targets)
+        write_importance(Run.open(folder), rows, targets, on_progress)
 
     def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:
         logits = predict_logits(
