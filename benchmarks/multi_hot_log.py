@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.click_log import RARITY, codes_of, logits_of
 from benchmarks.machine import describe
@@ -44,8 +45,9 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     rows = options.rows or int(ROWS / options.scale)
     print(describe(scale=options.scale, rows=f"{rows:,}", seed=options.seed))
-    write_multi_hot_log(options.out, rows=rows, scale=options.scale, seed=options.seed)
+    best = write_multi_hot_log(options.out, rows=rows, scale=options.scale, seed=options.seed)
     print(f"{sum(table_sizes(options.scale)):,} ids in {len(TABLES)} tables: {options.out}")
+    print(f"best possible test AUC {best:.4f}")
 
 
 def table_sizes(scale: float) -> list[int]:
@@ -53,7 +55,7 @@ def table_sizes(scale: float) -> list[int]:
     return [max(int(size / scale), 3) for size in TABLES]
 
 
-def write_multi_hot_log(folder: Path, *, rows: int, scale: float, seed: int = 0) -> None:
+def write_multi_hot_log(folder: Path, *, rows: int, scale: float, seed: int = 0) -> float:
     """Write FOLDER/train, valid and test, with a Parquet file per `CHUNK` rows.
 
     Args:
@@ -62,18 +64,28 @@ def write_multi_hot_log(folder: Path, *, rows: int, scale: float, seed: int = 0)
         scale: divides the sizes of MLPerf's tables.
         seed: of ids, numbers and labels.
 
+    Returns:
+        The AUC of the true chances of the test rows.
+
     """
+    tested: list[tuple[NDArray[np.int8], NDArray[np.float64]]] = []
     for place, (part, share) in enumerate(PARTS.items()):
         (folder / part).mkdir(parents=True, exist_ok=True)
         left, number = max(int(rows * share), 2_000), 0
         while left:
-            frame = chunk(min(left, CHUNK), scale, seed=seed, stream=(place, number))
+            frame, chance = chunk(min(left, CHUNK), scale, seed=seed, stream=(place, number))
+            if part == "test":
+                tested.append((frame["click"].to_numpy(), chance))
             frame.write_parquet(folder / part / f"{number:05d}.parquet")
             left, number = left - len(frame), number + 1
+    clicks, chances = (np.concatenate(parts) for parts in zip(*tested, strict=True))
+    return float(roc_auc_score(clicks, chances))
 
 
-def chunk(rows: int, scale: float, *, seed: int, stream: tuple[int, ...]) -> pl.DataFrame:
-    """Return some rows; `stream` tells the chunks of a seed apart."""
+def chunk(
+    rows: int, scale: float, *, seed: int, stream: tuple[int, ...]
+) -> tuple[pl.DataFrame, NDArray[np.float64]]:
+    """Return some rows and their chances of a click; `stream` tells the chunks of a seed apart."""
     random = np.random.default_rng([seed, *stream])
     sizes = table_sizes(scale)
     codes = np.stack([codes_of(random, rows, size) for size in sizes], axis=1)
@@ -84,7 +96,7 @@ def chunk(rows: int, scale: float, *, seed: int, stream: tuple[int, ...]) -> pl.
     for n, (size, length) in enumerate(zip(sizes, LENGTHS, strict=True)):
         ids = codes[:, n]
         columns[f"C{n + 1}"] = ids if length == 1 else lists_of(ids, size, length)
-    return pl.DataFrame(columns)
+    return pl.DataFrame(columns), chance
 
 
 def lists_of(ids: NDArray[np.int32], size: int, length: int) -> pl.Series:
