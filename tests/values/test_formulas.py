@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosstower.values.columns import id_cells
 from crosstower.values.formulas import formula_of
 
 Number = st.floats(-1e3, 1e3, allow_nan=False)
@@ -30,7 +31,8 @@ PYTHON: dict[str, Any] = {
 def value_of(text: str, *, ids: Sequence[Any] = (), **numbers: float | None) -> float | None:
     formula = formula_of(text)
     cells = [pl.Series([numbers[name]], dtype=pl.Float64) for name in formula.numbers]
-    return formula.values(cells, [pl.Series([cell]) for cell in ids]).item()
+    known = [id_cells(pl.Series([cell])).values for cell in ids]
+    return formula.values(cells, known).item()
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,10 @@ def test_a_number_that_is_nan_is_missing() -> None:
         ("same(city, home)", [7, "7"], 1.0),
         ("same(city, 'Rome')", ["Rome"], 1.0),
         ("same(city, 7)", ["7"], 1.0),
+        ("same(city, -7)", [-7], 1.0),
+        ("same(city, 'true')", [True], 1.0),
+        ("same(city, 'true')", [1], 1.0),
+        ("same(city, 1)", ["false"], 0.0),
         ("same(city, ' 7 ')", [7], 1.0),
         ("2 * same(city, 'Rome') - 1", ["Oslo"], -1.0),
         ("same(column('home city'), 'Rome')", ["Rome"], 1.0),
@@ -145,10 +151,16 @@ def test_names_of_functions_may_be_columns() -> None:
         ("same(a)", "same: expected"),
         ("same('x', a)", "same: expected"),
         ("same(a, b + 1)", "same: expected"),
-        ("column(a)", "no function 'column'"),
+        ("column(a)", r'column: expected column\("NAME"\)'),
         ("a + 1e999", "too large"),
         ("a + 1" + "0" * 400, "too large"),
-        ("a + " + "-" * 60 + "1", "nested more than 50"),
+        ("a + " + "-" * 110 + "1", "nested more than 100"),
+        ("a" + ".b" * 400, "nested more than 100"),
+        ("a" + ".b" * 90, "is not allowed"),
+        ("not " * 2000 + "a", "nested more than 100"),
+        ("+".join(["a"] * 150), "nested more than 100"),
+        ("<".join(["a"] * 2000), "expected fewer names"),
+        ("\u00b5 * 2", "write column"),
         ("(" * 300 + "a" + ")" * 300, "nested|parentheses"),
         ("a + " * 4000 + "a", "characters"),
         ("a\0", "null byte|null character"),
@@ -157,3 +169,23 @@ def test_names_of_functions_may_be_columns() -> None:
 def test_what_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         formula_of(text)
+
+
+def test_the_cost_is_linear_in_the_length() -> None:
+    names = [f"a{number}" for number in range(90)]
+    ones = [pl.Series([1.0, 2.0])] * 90
+    assert formula_of(" + ".join(names)).values(ones, []).to_list() == [90.0, 180.0]
+    assert formula_of(" and ".join(names)).values(ones, []).to_list() == [1.0, 1.0]
+    assert formula_of(" < ".join(names)).values(ones, []).to_list() == [0.0, 0.0]
+    nested = "max(1, " * 80 + "a" + ")" * 80
+    assert value_of(nested, a=3.0) == 3.0
+
+
+def test_names_that_python_would_change_are_written_in_quotes() -> None:
+    assert formula_of('column("\u00b5") * 2').numbers == ("\u00b5",)
+    assert formula_of("größe * 2").numbers == ("größe",)
+
+
+def test_no_rows_give_no_values() -> None:
+    empty = pl.Series([], dtype=pl.Float64)
+    assert formula_of("a / 2 + 1").values([empty], []).to_list() == []

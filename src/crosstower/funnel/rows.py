@@ -44,7 +44,8 @@ class RowMaker:
     Counts of events are read by their keys, which are columns like any other. Rows of evaluated
     queries count the `events` before the time of the query. `retrieved` are the columns of
     retrieval that the ranker reads, which the funnel fills. `row_times` are columns of a query with
-    its own time: that of the request, unless it is given.
+    its own time: that of the request, unless it is given. `other_times` are such columns of the
+    retrieval recipe that the ranker reads as something else than a time, so they must be given.
 
     `query_columns` are those of the retrieval recipe, `user` is the column of the user's id (None
     if it has no users), `from_items` and `from_query` are the columns that the ranker needs.
@@ -63,6 +64,7 @@ class RowMaker:
     events: EventHistory | None = None
     retrieved: tuple[str, ...] = ()
     row_times: tuple[str, ...] = ()
+    other_times: tuple[str, ...] = ()
 
     @staticmethod
     def of(retriever: Retriever, ranking: Run, needed: Iterable[str]) -> RowMaker:
@@ -95,6 +97,8 @@ class RowMaker:
                 f" '{history}' of the ranker reads them; set retrieval.time to the time column of"
                 " its rows, and train it again"
             )
+        times = dict.fromkeys([*row_times(ranking.recipe), *row_times(recipe)])
+        timed = ranking.recipe.schema_.row_times()
         return RowMaker(
             items=items,
             query_columns=tuple(query_columns),
@@ -108,7 +112,8 @@ class RowMaker:
             counts=counts,
             events=event_history(ranking.recipe) if counts else None,
             retrieved=retrieved,
-            row_times=tuple(n for n in row_times(ranking.recipe) if n in from_query),
+            row_times=tuple(n for n in times if n in from_query and n in timed),
+            other_times=tuple(n for n in times if n in from_query and n not in timed),
         )
 
     @cached_property
@@ -121,7 +126,7 @@ class RowMaker:
     @property
     def needed(self) -> tuple[str, ...]:
         """The columns that every query must be given."""
-        filled = (*self.known, self.history, *self.row_times)
+        filled = {*self.known, self.history, *self.row_times}.difference(self.other_times)
         return tuple(name for name in self.from_query if name not in filled)
 
     @property
@@ -155,7 +160,8 @@ class RowMaker:
                     f" has: {', '.join(allowed) or 'none'}"
                 )
         filled = () if self.history is None else (self.history,)
-        self.check_had([*self.known, *given, *filled, *self.row_times])
+        known = [name for name in self.known if name not in self.other_times]
+        self.check_had([*known, *given, *filled, *self.row_times])
 
     def check_more(self, columns: Collection[str]) -> None:
         """Refuse columns of the items as more columns of a query.

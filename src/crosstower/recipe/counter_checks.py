@@ -18,7 +18,7 @@ def check_counters(schema: Schema, data: Data, *, retrieves: bool) -> None:
     reading = _reading(schema)
     if not reading:
         unread = ("events",) if schema.timed_lists() else ("events", "time")
-        read = data.time in schema.row_times()
+        read = any(data.time in column.row_times(n) for n, column in schema.columns.items())
         given = [key for key in unread if getattr(data, key) and not (key == "time" and read)]
         if given:
             raise ValueError(

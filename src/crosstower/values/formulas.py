@@ -1,26 +1,42 @@
-"""Formulas over columns: parsed, checked and turned into an expression; never run as code."""
+"""Formulas over columns: parsed, checked and computed on arrays; never run as code."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import and_, or_
+from functools import partial, reduce
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from crosstower.errors import DataError, did_you_mean
+from crosstower.values.columns import floats_of
 from crosstower.values.ids import id_of
 
-_MOST_CHARACTERS, _MOST_DEPTH = 10_000, 50
+Floats = NDArray[np.float64]
+_MOST_CHARACTERS, _MOST_NODES, _MOST_DEPTH = 10_000, 2_000, 100
 
 ALLOWED = (
     "numbers, column names, + - * / **, == != < <= > >=, and, or, not, A if CONDITION else B,"
     " abs, ceil, coalesce, exp, floor, log, log1p, max, min, round, sqrt,"
     ' same(COLUMN, COLUMN or "TEXT") and column("NAME")'
 )
+_SAME = 'same: expected same(COLUMN, COLUMN), same(COLUMN, "TEXT") or same(COLUMN, WHOLE NUMBER)'
+
+
+@dataclass(frozen=True)
+class Values:
+    """What a formula is computed of: numbers and ids `[B]` by column; NaN and null are missing."""
+
+    numbers: Mapping[str, Floats]
+    ids: Mapping[str, pl.Series]
+
+
+Step = Callable[[Values], Floats]
+"""Computes a number per row `[B]` or one for all rows; NaN is missing."""
 
 
 @dataclass(frozen=True)
@@ -30,28 +46,27 @@ class ParsedFormula:
     Args:
         numbers: columns that are read as numbers.
         ids: columns that `same` compares, which are read as ids.
-        value: the value, over columns named by `number_name` and `id_name`.
+        step: computes the formula.
 
     """
 
     numbers: tuple[str, ...]
     ids: tuple[str, ...]
-    value: pl.Expr
+    step: Step
 
     def values(self, numbers: Sequence[pl.Series], ids: Sequence[pl.Series]) -> pl.Series:
         """Return the values `[B]`, Float64, of numbers and ids `[B]` in the order of the columns.
 
         A value that is not finite, such as that of a division by zero, is null.
         """
-        columns = [
-            cells.cast(pl.Float64).fill_nan(None).alias(_number_name(name))
-            for name, cells in zip(self.numbers, numbers, strict=True)
-        ]
-        columns += [
-            cells.cast(pl.String).alias(_id_name(name))
-            for name, cells in zip(self.ids, ids, strict=True)
-        ]
-        return pl.DataFrame(columns).select(self.value.alias("value")).to_series()
+        given = Values(
+            {n: floats_of(cells) for n, cells in zip(self.numbers, numbers, strict=True)},
+            {n: _comparable(cells) for n, cells in zip(self.ids, ids, strict=True)},
+        )
+        rows = len((*numbers, *ids)[0])
+        with np.errstate(all="ignore"):
+            found = np.broadcast_to(self.step(given), rows)
+        return pl.Series(found).fill_nan(None)
 
 
 def formula_of(text: str) -> ParsedFormula:
@@ -71,7 +86,7 @@ def formula_of(text: str) -> ParsedFormula:
         text: of the formula.
 
     Raises:
-        ValueError: the text is no formula, or names no column.
+        ValueError: the text is no formula, names no column, or is too long.
 
     """
     if len(text) > _MOST_CHARACTERS:
@@ -84,190 +99,246 @@ def formula_of(text: str) -> ParsedFormula:
         raise _too_deep() from None
     except ValueError as error:  # a null byte or half of a character
         raise ValueError(f"{error}; allowed: {ALLOWED}") from None
-    reader = _Reader()
-    value = reader.number(tree.body, 0)
+    _check_size(tree.body)
+    reader = _Reader(text)
+    step = reader.number(tree.body)
     if not reader.numbers and not reader.ids:
         raise ValueError("it names no column; name at least one")
-    return ParsedFormula(tuple(reader.numbers), tuple(reader.ids), value)
+    return ParsedFormula(tuple(reader.numbers), tuple(reader.ids), step)
+
+
+def _check_size(root: ast.expr) -> None:
+    for count, (_, depth) in enumerate(_walk(root), 1):
+        if depth > _MOST_DEPTH:
+            raise _too_deep()
+        if count > _MOST_NODES:
+            raise ValueError("expected fewer names, numbers and operators; make it shorter")
+
+
+def _walk(root: ast.expr) -> Iterator[tuple[ast.AST, int]]:
+    """Give each node with its depth; the memory is never the stack's."""
+    waiting: list[tuple[ast.AST, int]] = [(root, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        yield node, depth
+        waiting += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
+
+
+def _too_deep() -> ValueError:
+    return ValueError(f"nested more than {_MOST_DEPTH} levels deep; make it shorter")
 
 
 @dataclass
 class _Reader:
-    """Turns a syntax tree into an expression, and notes the columns that it names."""
+    """Turns a syntax tree into steps, and notes the columns that it names."""
 
+    text: str
     numbers: dict[str, None] = field(default_factory=dict)
     ids: dict[str, None] = field(default_factory=dict)
 
-    def number(self, node: ast.expr, depth: int) -> pl.Expr:
-        """Return a number, Float64; null where it is missing or not finite."""
-        if depth > _MOST_DEPTH:
-            raise _too_deep()
-        name = _column_of(node)
+    def number(self, node: ast.expr) -> Step:
+        name = self._column(node)
         if name is not None:
             self.numbers[name] = None
-            return pl.col(_number_name(name))
-        if isinstance(node, ast.Compare | ast.BoolOp):
-            return self.truth(node, depth).cast(pl.Float64)
+            return lambda values: values.numbers[name]
         read = self._readers().get(type(node))
         if read is None:
             raise _not_allowed(node)
-        return read(node, depth + 1)
+        return read(node)
 
-    def _readers(self) -> dict[type[ast.expr], Callable[[Any, int], pl.Expr]]:
+    def _readers(self) -> dict[type[ast.expr], Callable[[Any], Step]]:
         return {
-            ast.Constant: self._constant,
-            ast.UnaryOp: self._signed,
             ast.BinOp: self._computed,
-            ast.IfExp: self._chosen,
+            ast.BoolOp: self._joined,
             ast.Call: self._called,
+            ast.Compare: self._compared,
+            ast.Constant: _constant,
+            ast.IfExp: self._chosen,
+            ast.UnaryOp: self._signed,
         }
 
-    def _constant(self, node: ast.Constant, _depth: int) -> pl.Expr:
-        if not isinstance(node.value, bool | int | float):
-            raise _not_allowed(node)
-        try:
-            number = float(node.value)
-        except OverflowError:
-            number = float("inf")
-        if number == float("inf"):
-            raise ValueError("a number is too large; give one below 1.8e308")
-        return pl.lit(number, dtype=pl.Float64)
-
-    def _signed(self, node: ast.UnaryOp, depth: int) -> pl.Expr:
-        if isinstance(node.op, ast.Not):
-            return self.truth(node, depth).cast(pl.Float64)
-        if not isinstance(node.op, ast.USub | ast.UAdd):
-            raise _not_allowed(node)
-        value = self.number(node.operand, depth)
-        return -value if isinstance(node.op, ast.USub) else value
-
-    def _computed(self, node: ast.BinOp, depth: int) -> pl.Expr:
+    def _computed(self, node: ast.BinOp) -> Step:
         if type(node.op) not in _BINARY:
             raise _not_allowed(node)
-        left, right = self.number(node.left, depth), self.number(node.right, depth)
-        return _finite(_BINARY[type(node.op)](left, right))
+        sides = [self.number(node.left), self.number(node.right)]
+        return partial(_finite, _BINARY[type(node.op)], sides)
 
-    def _chosen(self, node: ast.IfExp, depth: int) -> pl.Expr:
-        body, holds = self.number(node.body, depth), self.truth(node.test, depth)
-        other = self.number(node.orelse, depth)
-        return pl.when(holds.is_not_null()).then(pl.when(holds).then(body).otherwise(other))
+    def _joined(self, node: ast.BoolOp) -> Step:
+        sides = [self.number(value) for value in node.values]
+        return partial(_all if isinstance(node.op, ast.And) else _any, sides)
 
-    def truth(self, node: ast.expr, depth: int) -> pl.Expr:
-        """Return whether something holds, Boolean; null where that is unknown."""
-        match node:
-            case ast.Compare(left=left, ops=ops, comparators=others):
-                if not all(type(op) in _COMPARE for op in ops):
-                    raise _not_allowed(node)
-                sides = [self.number(side, depth + 1) for side in (left, *others)]
-                pairs = zip(ops, sides, sides[1:], strict=False)
-                return reduce(and_, [_COMPARE[type(op)](a, b) for op, a, b in pairs])
-            case ast.BoolOp(op=op, values=values):
-                join = and_ if isinstance(op, ast.And) else or_
-                return reduce(join, [self.truth(value, depth + 1) for value in values])
-            case ast.UnaryOp(op=ast.Not(), operand=inner):
-                return ~self.truth(inner, depth + 1)
-            case _:
-                return self.number(node, depth) != 0
+    def _compared(self, node: ast.Compare) -> Step:
+        if not all(type(op) in _COMPARE for op in node.ops):
+            raise _not_allowed(node)
+        sides = [self.number(side) for side in (node.left, *node.comparators)]
+        pairs = zip(node.ops, sides, sides[1:], strict=False)
+        steps = [partial(_known, _COMPARE[type(op)], [a, b]) for op, a, b in pairs]
+        return steps[0] if len(steps) == 1 else partial(_all, steps)
 
-    def _called(self, node: ast.Call, depth: int) -> pl.Expr:
+    def _chosen(self, node: ast.IfExp) -> Step:
+        body, test, other = (self.number(part) for part in (node.body, node.test, node.orelse))
+
+        def step(values: Values) -> Floats:
+            holds = test(values)
+            chosen = np.where(holds != 0, body(values), other(values))
+            return np.where(np.isnan(holds), np.nan, chosen)
+
+        return step
+
+    def _signed(self, node: ast.UnaryOp) -> Step:
+        if type(node.op) not in _UNARY:
+            raise _not_allowed(node)
+        return partial(_known, _UNARY[type(node.op)], [self.number(node.operand)])
+
+    def _called(self, node: ast.Call) -> Step:
         args, name = node.args, node.func.id if isinstance(node.func, ast.Name) else ""
         if node.keywords or not name or any(isinstance(arg, ast.Starred) for arg in args):
             raise _not_allowed(node)
         if name == "same":
-            return self._same(args).cast(pl.Float64)
+            return self._same(args)
+        if name == "column":
+            raise ValueError('column: expected column("NAME"), the name in quotes')
         if name not in _FUNCTIONS:
-            hint = did_you_mean(name, [*_FUNCTIONS, "same", "column"])
+            hint = did_you_mean(name, [*_FUNCTIONS, "same"])
             raise ValueError(f"no function '{name}'{hint}; allowed: {ALLOWED}")
         least, most, function = _FUNCTIONS[name]
         if not least <= len(args) <= most:
             wanted = f"{least}" if least == most else f"{least} to {most}"
             raise ValueError(f"{name}: expected {wanted} values in brackets, got {len(args)}")
-        return _finite(function([self.number(arg, depth) for arg in args]))
+        return partial(_finite, function, [self.number(arg) for arg in args])
 
-    def _same(self, args: Sequence[ast.expr]) -> pl.Expr:
-        if len(args) != 2 or _column_of(args[0]) is None:
-            raise ValueError('same: expected same(COLUMN, COLUMN) or same(COLUMN, "TEXT")')
+    def _same(self, args: Sequence[ast.expr]) -> Step:
+        if len(args) != 2 or self._column(args[0]) is None:
+            raise ValueError(_SAME)
         first, second = (self._id(arg) for arg in args)
-        return first == second
+        return lambda values: floats_of((first(values) == second(values)).cast(pl.Float64))
 
-    def _id(self, node: ast.expr) -> pl.Expr:
-        name = _column_of(node)
+    def _id(self, node: ast.expr) -> Callable[[Values], pl.Series]:
+        name = self._column(node)
         if name is not None:
             self.ids[name] = None
-            return pl.col(_id_name(name))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str | int):
-            try:
-                found = id_of(node.value)
-            except DataError as error:
-                raise ValueError(f"same: {error}") from None
-            return pl.lit(None if found is None else str(found), dtype=pl.String)
-        raise ValueError('same: expected same(COLUMN, COLUMN) or same(COLUMN, "TEXT")')
+            return lambda values: values.ids[name]
+        try:
+            constant = ast.literal_eval(node)
+        except (TypeError, ValueError):
+            constant = None
+        if type(constant) not in (bool, int, str):
+            raise ValueError(_SAME)
+        try:
+            found = id_of(constant)
+        except DataError as error:
+            raise ValueError(f"same: {error}") from None
+        series = _comparable(pl.Series([None if found is None else str(found)], dtype=pl.String))
+        return lambda _: series
+
+    def _column(self, node: ast.expr) -> str | None:
+        """Return the column that a name, or column("NAME"), stands for."""
+        match node:
+            case ast.Name(id=name):
+                if name not in self.text:  # Python writes some characters in another way
+                    raise ValueError(f"'{name}': write column(\"NAME\") for a name of such letters")
+                return name
+            case ast.Call(
+                func=ast.Name(id="column"), args=[ast.Constant(value=str() as name)], keywords=[]
+            ):
+                return name
+            case _:
+                return None
 
 
-def _column_of(node: ast.expr) -> str | None:
-    """Return the column that a name, or column("NAME"), stands for."""
-    match node:
-        case ast.Name(id=name):
-            return name
-        case ast.Call(
-            func=ast.Name(id="column"), args=[ast.Constant(value=str() as name)], keywords=[]
-        ):
-            return name
-        case _:
-            return None
-
-
-def _finite(number: pl.Expr) -> pl.Expr:
-    return pl.when(number.is_finite()).then(number)
-
-
-def _all_there(args: list[pl.Expr], value: pl.Expr) -> pl.Expr:
-    return pl.when(pl.all_horizontal([arg.is_not_null() for arg in args])).then(value)
+def _constant(node: ast.Constant) -> Step:
+    if not isinstance(node.value, bool | int | float):
+        raise _not_allowed(node)
+    try:
+        number = np.float64(node.value)
+    except OverflowError:
+        number = np.float64("inf")
+    if np.isinf(number):
+        raise ValueError("a number is too large; give one below 1.8e308")
+    return lambda _: np.asarray(number)
 
 
 def _not_allowed(node: ast.AST) -> ValueError:
-    return ValueError(f"'{ast.unparse(node):.60}' is not allowed; allowed: {ALLOWED}")
+    try:
+        shown = ast.unparse(node)
+    except RecursionError:
+        shown = type(node).__name__
+    return ValueError(f"'{shown:.60}' is not allowed; allowed: {ALLOWED}")
 
 
-def _too_deep() -> ValueError:
-    return ValueError(f"nested more than {_MOST_DEPTH} levels deep; split it into columns")
+def _comparable(ids: pl.Series) -> pl.Series:
+    """Return ids as text, in which a boolean is 1 or 0, as an integer may stand for it."""
+    return ids.cast(pl.String).replace({"true": "1", "false": "0"})
 
 
-def _number_name(column: str) -> str:
-    return f"number:{column}"
+def _finite(function: Callable[..., Any], sides: Sequence[Step], values: Values) -> Floats:
+    """Return a function of some steps; NaN where it is infinite."""
+    found = function(*(side(values) for side in sides))
+    return np.where(np.isfinite(found), found, np.nan)
 
 
-def _id_name(column: str) -> str:
-    return f"id:{column}"
+def _known(function: Callable[..., Any], sides: Sequence[Step], values: Values) -> Floats:
+    """Return a function of some steps; NaN where one of them is."""
+    given = [side(values) for side in sides]
+    missing = reduce(np.logical_or, [np.isnan(one) for one in given])
+    return np.where(missing, np.nan, function(*given))
 
 
-_BINARY: dict[type[ast.operator], Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
-    ast.Pow: lambda a, b: a.pow(b),
+def _all(sides: Sequence[Step], values: Values) -> Floats:
+    """Return 0 where a side is 0, else NaN where one is missing, else 1."""
+    found, missing = np.asarray(True), np.asarray(False)
+    for side in sides:
+        given = side(values)
+        found, missing = found & (given != 0), missing | np.isnan(given)  # NaN is not 0
+    return np.where(found, np.where(missing, np.nan, 1.0), 0.0)
+
+
+def _any(sides: Sequence[Step], values: Values) -> Floats:
+    """Return 1 where a side is neither 0 nor missing, else NaN where one is missing, else 0."""
+    found, missing = np.asarray(False), np.asarray(False)
+    for side in sides:
+        given = side(values)
+        absent = np.isnan(given)
+        found, missing = found | ((given != 0) & ~absent), missing | absent
+    return np.where(found, 1.0, np.where(missing, np.nan, 0.0))
+
+
+def _coalesce(*args: Floats) -> Floats:
+    return reduce(lambda first, second: np.where(np.isnan(first), second, first), args)
+
+
+_BINARY: dict[type[ast.operator], Callable[..., Any]] = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.divide,
+    ast.Pow: np.power,
 }
-_COMPARE: dict[type[ast.cmpop], Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
-    ast.Eq: lambda a, b: a == b,
-    ast.NotEq: lambda a, b: a != b,
-    ast.Lt: lambda a, b: a < b,
-    ast.LtE: lambda a, b: a <= b,
-    ast.Gt: lambda a, b: a > b,
-    ast.GtE: lambda a, b: a >= b,
+_UNARY: dict[type[ast.unaryop], Callable[..., Any]] = {
+    ast.Not: np.logical_not,
+    ast.UAdd: np.positive,
+    ast.USub: np.negative,
+}
+_COMPARE: dict[type[ast.cmpop], Callable[..., Any]] = {
+    ast.Eq: np.equal,
+    ast.NotEq: np.not_equal,
+    ast.Lt: np.less,
+    ast.LtE: np.less_equal,
+    ast.Gt: np.greater,
+    ast.GtE: np.greater_equal,
 }
 _MANY = 50
-_FUNCTIONS: dict[str, tuple[int, int, Callable[[list[pl.Expr]], pl.Expr]]] = {
-    "abs": (1, 1, lambda args: args[0].abs()),
-    "ceil": (1, 1, lambda args: args[0].ceil()),
-    "coalesce": (2, _MANY, pl.coalesce),
-    "exp": (1, 1, lambda args: args[0].exp()),
-    "floor": (1, 1, lambda args: args[0].floor()),
-    "log": (1, 1, lambda args: args[0].log()),
-    "log1p": (1, 1, lambda args: args[0].log1p()),
-    "max": (2, _MANY, lambda args: _all_there(args, pl.max_horizontal(args))),
-    "min": (2, _MANY, lambda args: _all_there(args, pl.min_horizontal(args))),
-    "round": (1, 1, lambda args: args[0].round()),
-    "sqrt": (1, 1, lambda args: args[0].sqrt()),
+_FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
+    "abs": (1, 1, np.abs),
+    "ceil": (1, 1, np.ceil),
+    "coalesce": (2, _MANY, _coalesce),
+    "exp": (1, 1, np.exp),
+    "floor": (1, 1, np.floor),
+    "log": (1, 1, np.log),
+    "log1p": (1, 1, np.log1p),
+    "max": (2, _MANY, lambda *args: reduce(np.maximum, args)),
+    "min": (2, _MANY, lambda *args: reduce(np.minimum, args)),
+    "round": (1, 1, np.rint),
+    "sqrt": (1, 1, np.sqrt),
 }
 """Functions by name: the least and the largest number of values, and what they give."""

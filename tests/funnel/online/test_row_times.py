@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from crosstower.errors import QueryError
 from crosstower.fitting.fit import fit
 from crosstower.funnel.evaluation import evaluate_funnel
 from crosstower.funnel.funnel import Funnel
@@ -40,7 +41,8 @@ def visits(count: int = 1_200) -> pl.DataFrame:
     return pl.DataFrame(columns | {"at": at, "went": went.astype(np.int8)})
 
 
-def make(folder: Path) -> Bundle:
+def make(folder: Path, **more: Any) -> Bundle:
+    """`more` are columns of the ranker, which is divided at random if there are any."""
     visits().write_parquet(folder / "rows.parquet")
     data = {"path": str(folder / "rows.parquet"), "split": {"kind": "time", "column": "at"}}
     items = {"place": "categorical", "kind": "categorical"}
@@ -55,10 +57,11 @@ def make(folder: Path) -> Bundle:
     }  # fmt: skip
     ranking: dict[str, Any] = {
         "name": "ranking",
-        "data": data,
+        "data": {**data, "split": {"kind": "random"}} if more else data,
         "schema": {
             "columns": {
                 **items,
+                **more,
                 "hour": HOUR,
                 "when": {
                     "kind": "cross",
@@ -176,3 +179,23 @@ def test_evaluated_queries_have_the_times_of_their_rows(bundle: Bundle) -> None:
         found = [report.stage(stage).metrics["recall@10"].mean for report in reports]
         assert min(found[:2]) > 0.6, (stage, found)
         assert found[2] < 0.4, (stage, found)
+
+
+@pytest.mark.usefixtures("at_night")
+def test_a_ranker_of_rows_in_any_order_has_the_time_of_the_retriever(tmp_path: Path) -> None:
+    open_hours = {"kind": "elapsed", "start": "at", "end": "at", "transform": "none"}
+    bundle = make(tmp_path, always=open_hours)
+    now, given = lists(bundle), lists(bundle, at=NIGHT.isoformat())
+    assert same(now, given)
+    assert not np.array_equal(lists(bundle, at=MORNING.isoformat()).score, now.score)
+
+
+@pytest.mark.usefixtures("at_night")
+def test_a_time_that_the_ranker_reads_as_a_number_must_be_given(tmp_path: Path) -> None:
+    bundle = make(tmp_path, week={"kind": "formula", "expression": "at / 604800"})
+    funnel = Live.open(bundle).funnel
+    assert isinstance(funnel, OnlineFunnel)
+    assert funnel.needed_columns == ["at"]
+    with pytest.raises(QueryError, match="the ranking run needs the column 'at'"):
+        funnel.recommend(FunnelRequest(user=3, k=PLACES))
+    assert len(funnel.recommend(FunnelRequest(user=3, query={"at": BEGIN}, k=PLACES)).places)

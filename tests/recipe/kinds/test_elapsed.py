@@ -1,6 +1,6 @@
 """Time between two moments of a row, in every form that times have."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import polars as pl
@@ -46,15 +46,52 @@ def test_times_are_local_where_a_zone_is_named() -> None:
     assert cleaned(start, end, unit="hours", timezone="Europe/Berlin") == [23.0]
 
 
-def test_far_moments_do_not_overflow() -> None:
-    (days,) = cleaned(["1700-01-01"], ["2200-01-01"])
-    assert days == (date(2200, 1, 1) - date(1700, 1, 1)).days
+def test_the_first_and_the_last_year_are_read() -> None:
+    (days,) = cleaned(["0001-01-01"], ["9999-12-31"])
+    assert days == (date(9999, 12, 31) - date(1, 1, 1)).days
+    assert cleaned([date(1, 1, 1)], [date(9999, 12, 31)]) == [days]
+
+
+def test_fractions_of_seconds_count_in_every_form() -> None:
+    moments = (1_700_000_000_250, 1_700_000_001_750)
+    typed = [datetime.fromtimestamp(one / 1000, UTC) for one in moments]
+    start, end = typed
+    forms: list[tuple[Any, Any]] = [
+        moments,
+        (moments[0] / 1000, moments[1] / 1000),
+        (f"{moments[0] / 1000}", f"{moments[1] / 1000}"),
+        (moments[0] * 1000, moments[1] * 1000),
+        (start, end),
+        (start.isoformat(), end.isoformat()),
+    ]
+    for form in forms:
+        assert cleaned([form[0]], [form[1]], unit="seconds") == pytest.approx([1.5])
+
+
+def test_a_number_that_may_be_a_year_is_refused() -> None:
+    with pytest.raises(DataError, match="column 'a': expected a time, got 1995"):
+        cleaned([1995], [1_700_000_000])
+    assert cleaned([1995], [1_700_000_000], start_format="s", unit="seconds") == [1_699_998_005]
+
+
+@pytest.mark.parametrize(
+    "cells", [[[1, 2]], [timedelta(days=1)], [time(10)], [{"a": 1}], [True], [b"2026-03-01"]]
+)
+def test_a_column_of_another_type_is_named(cells: list[Any]) -> None:
+    with pytest.raises(DataError, match="column 'b': expected dates, times, text or numbers"):
+        cleaned(["2026-03-01"], cells)
+
+
+def test_categories_are_read_as_text() -> None:
+    end = pl.Series(["2026-03-02", "", None], dtype=pl.Categorical)
+    assert cleaned(["2026-03-01"] * 3, end) == [1.0, None, None]
 
 
 def test_each_column_may_have_a_format() -> None:
     written = {"start_format": "%d/%m/%Y", "end_format": "s"}
     assert cleaned(["01/03/2026"], [1_772_496_000], **written) == [2.0]
     assert cleaned(["2026-03-01"], ["03.03.2026"], end_format="%d.%m.%Y") == [2.0]
+    assert cleaned(["2026-03-01"], [20260303.0], end_format="%Y%m%d") == [2.0]
 
 
 def test_a_cell_that_is_no_time_is_named() -> None:

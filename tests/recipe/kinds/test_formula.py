@@ -24,7 +24,10 @@ def test_values_come_from_every_type_of_number_and_id() -> None:
 
 def test_a_cell_that_is_no_number_is_named() -> None:
     rows = pl.DataFrame({"price": ["90", "cheap"], "guests": ["3", "2"]})
-    with pytest.raises(DataError, match="column 'price': expected a finite number, got 'cheap'"):
+    with pytest.raises(
+        DataError,
+        match="column 'price': expected a finite number for the formula of 'c', got 'cheap'",
+    ):
         cleaned(Formula(expression="price / guests"), rows)
 
 

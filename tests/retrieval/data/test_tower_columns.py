@@ -37,6 +37,14 @@ from .test_retrieval_data import ROWS, recipe
             "computed in the query tower from 'theirs', which belongs to the item",
         ),
         (
+            {
+                "decade": {"kind": "formula", "expression": "year / 10"},
+                "then": {"kind": "formula", "expression": "year + age"},
+            },
+            ["item", "decade"],
+            "computed in the query tower from 'year', which belongs to the item",
+        ),
+        (
             {"age": {"kind": "elapsed", "start": "made", "end": "time"}},
             ["item", "age"],
             "computed in the item tower from 'time', which belongs to the query",

@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 import polars as pl
 from pydantic import Field, model_validator
 
+from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.times import ORDER, UNITS, TimeFormat
+from crosstower.values.columns import text_of
 from crosstower.values.instants import (
     SECOND,
     Instants,
@@ -24,6 +26,8 @@ from crosstower.values.numerals import numerals_of
 _SECONDS = 100_000_000_000
 """Smaller numbers, without their sign, count seconds; those below a thousand times as much count
 milliseconds, and so on. So numbers of each unit are read from 1973 to 5138."""
+_YEARS = (1_000, 3_000)
+_NO_TIMES = (pl.Duration, pl.Time, pl.Binary, pl.Boolean)
 
 
 FORMAT = (
@@ -47,12 +51,22 @@ class CellTimes(FrozenModel):
         return self
 
     def instants(self, raw: pl.Series) -> Instants:
-        """Return the moments of cells, each by itself; null where a cell is none."""
+        """Return the moments of cells, each by itself; null where a cell is none.
+
+        Raises:
+            DataError: the column has a type that no time has, such as lists.
+
+        """
         if is_temporal(raw.dtype):
             return temporal_instants(raw).in_zone(self.timezone)
+        if raw.dtype.is_nested() or isinstance(raw.dtype, _NO_TIMES):
+            raise DataError(
+                f"column '{raw.name}': expected dates, times, text or numbers since 1970, got"
+                f" {raw.dtype}"
+            )
         text = None if raw.dtype.is_numeric() else raw.cast(pl.String).str.strip_chars()
         if self.format is not None and self.format not in UNITS:
-            text = raw.cast(pl.String) if text is None else text
+            text = text_of(raw) if text is None else text
             return formatted_instants(text, self.format).in_zone(self.timezone)
         counted = _counted(raw if text is None else text, self.format)
         if text is None or self.format is not None:
@@ -98,22 +112,30 @@ def without_blanks(raw: pl.Series) -> pl.Series:
     """Return cells with NaN and blank text, which are missing times, as null."""
     if raw.dtype.is_float():
         return raw.fill_nan(None)
-    if raw.dtype == pl.String:
-        return raw.set(raw.str.strip_chars() == "", None)
+    text = raw.cast(pl.String) if isinstance(raw.dtype, pl.Categorical | pl.Enum) else raw
+    if text.dtype == pl.String:
+        return text.set(text.str.strip_chars() == "", None)
     return raw
 
 
 def _counted(cells: pl.Series, unit: str | None) -> Instants:
-    """Return the moments of numbers since 1970, to the second; null where a cell is no number."""
-    whole = pl.lit(numerals_of(cells).whole)
+    """Return the moments of numbers since 1970; null where a cell is no number.
+
+    Without a unit, a number that may be a year is none.
+    """
+    numbers = numerals_of(cells)
+    whole, size = numbers.whole, numbers.whole.abs()
     if unit is not None:
-        seconds = whole // (SECOND // UNITS[unit])
+        parts = pl.lit(SECOND // UNITS[unit])
     else:
-        size, found = whole.abs(), pl.when(whole.abs() < _SECONDS).then(whole)
+        whole = whole.set(size.is_between(*_YEARS).fill_null(value=False), None)
+        parts = pl.when(size < _SECONDS).then(1)
         for thousands in (10**3, 10**6):
-            found = found.when(size < _SECONDS * thousands).then(whole // thousands)
-        seconds = found.otherwise(whole // SECOND)
+            parts = parts.when(size < _SECONDS * thousands).then(thousands)
+        parts = parts.otherwise(SECOND)
+    steps = pl.select(pl.repeat(0, len(cells), dtype=pl.Int64) + parts).to_series()
+    seconds = whole // steps
+    billionths = (whole - seconds * steps) * SECOND + numbers.billionths
     rows = len(cells)
-    zeros = pl.zeros(rows, dtype=pl.Int64, eager=True)
     zoned = pl.repeat(True, rows, dtype=pl.Boolean, eager=True)
-    return Instants(pl.select(seconds).to_series(), zeros, zoned)
+    return Instants(seconds, (billionths // steps).fill_null(0), zoned)

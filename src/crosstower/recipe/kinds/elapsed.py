@@ -15,11 +15,11 @@ from crosstower.recipe.kinds.registry import register_column
 from crosstower.recipe.own_columns import part_name
 from crosstower.values.columns import Cells, none_bad
 
-_NANOSECONDS = {
-    "seconds": 1_000_000_000,
-    "minutes": 60_000_000_000,
-    "hours": 3_600_000_000_000,
-    "days": 86_400_000_000_000,
+_MICROSECONDS = {
+    "seconds": 1_000_000,
+    "minutes": 60_000_000,
+    "hours": 3_600_000_000,
+    "days": 86_400_000_000,
 }
 
 
@@ -30,7 +30,8 @@ class Elapsed(Number):
     It is a number like `numeric`, negative if `end` is before `start`; a missing moment makes it
     missing. If one of the columns is the time of the rows, a request without it has its own time.
 
-    Times are dates, times, ISO 8601 text, or numbers since 1970-01-01 UTC.
+    Times are dates, times, ISO 8601 text, or numbers since 1970-01-01 UTC, whose unit follows from
+    their size; a number from 1000 to 3000 is refused, as it may be a year.
 
     >>> Elapsed(start="check_in", end="check_out").sources("nights")
     ('check_in', 'check_out')
@@ -75,21 +76,22 @@ class Elapsed(Number):
             Reading(part_name(name, number), source, partial(_moments, times=times))
             for number, (source, times) in enumerate(sides)
         ]
-        between = partial(_between, unit=_NANOSECONDS[self.unit])
+        between = partial(_between, unit=_MICROSECONDS[self.unit])
         return [*ends, Reading(name, name, between, tuple(end.name for end in ends))]
 
 
 def _moments(raw: pl.Series, *, times: CellTimes) -> Cells:
-    """Return nanoseconds since 1970."""
+    """Return microseconds since 1970, which hold all years from 1 to 9999."""
     given = without_blanks(raw)
     if given.dtype == pl.Null:
         moments = given.cast(pl.Int64)
     else:
-        moments = times.instants(given).nanoseconds().alias(raw.name)
+        found = times.instants(given)
+        moments = (found.seconds * 1_000_000 + found.nanos // 1_000).alias(raw.name)
     bad = given.is_not_null() & moments.is_null()
     return Cells(moments, bad, "a time", "repair the cell, leave it empty if unknown")
 
 
 def _between(start: pl.Series, end: pl.Series, *, unit: int) -> Cells:
-    passed = (end.cast(pl.Int128) - start.cast(pl.Int128)).cast(pl.Float64) / unit
+    passed = (end - start).cast(pl.Float64) / unit
     return Cells(passed, none_bad(len(passed)), "a time", "repair it")

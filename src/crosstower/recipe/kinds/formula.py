@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Literal
 
@@ -49,7 +51,10 @@ class Formula(Number):
     def readings(self, name: str) -> list[Reading]:
         """Return how the columns are read, and the number is computed from them."""
         formula = _parsed(self.expression)
-        cells = [(column, number_cells) for column in formula.numbers]
+        numbers = partial(_numbers, name)
+        cells: list[tuple[str, Callable[[pl.Series], Cells]]] = [
+            (column, numbers) for column in formula.numbers
+        ]
         cells += [(column, id_cells) for column in formula.ids]
         parts = [
             Reading(part_name(name, number), column, read)
@@ -57,6 +62,12 @@ class Formula(Number):
         ]
         value = partial(_value, self.expression)
         return [*parts, Reading(name, name, value, tuple(part.name for part in parts))]
+
+
+def _numbers(name: str, raw: pl.Series) -> Cells:
+    """Return numbers; a message about a cell says which formula reads it."""
+    found = number_cells(raw)
+    return replace(found, expected=f"{found.expected} for the formula of '{name}'")
 
 
 def _value(expression: str, *cells: pl.Series) -> Cells:

@@ -84,9 +84,9 @@ def _check_one_sided(schema: Schema, item: list[str]) -> None:
 def _check_computed(recipe: Recipe, query: list[str], item: list[str]) -> None:
     """Refuse a column that is computed from data columns of the other tower."""
     for own, other in ((query, item), (item, query)):
-        elsewhere = _read(recipe.schema_, other) - _read(recipe.schema_, own)
-        if own is item:
-            elsewhere |= {own_time(recipe)}
+        theirs = recipe.schema_.part(other).sources()
+        elsewhere = {*theirs, *((own_time(recipe),) if own is item else ())}
+        elsewhere -= _read(recipe.schema_, own)
         for name in own:
             column = recipe.schema_.columns[name]
             if not isinstance(column, Elapsed | Formula):
@@ -101,7 +101,7 @@ def _check_computed(recipe: Recipe, query: list[str], item: list[str]) -> None:
                 )
 
 
-def _read(schema: Schema, names: list[str]) -> set[str | None]:
+def _read(schema: Schema, names: list[str]) -> set[str]:
     """Return the data columns that some columns read as they are."""
     columns = [(name, schema.columns[name]) for name in names]
     plain = [(name, c) for name, c in columns if not isinstance(c, Elapsed | Formula)]
