@@ -90,3 +90,13 @@ def test_a_recipe_without_users_takes_none(queries: Queries) -> None:
     assert of_nobody.known(7) is None
     with pytest.raises(QueryError, match=r"the recipe has no retrieval\.user"):
         of_nobody.check_user(7)
+
+
+def test_a_vector_that_overflows_is_refused(
+    retriever: Retriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever.queries.check_finite(np.ones(3, np.float32))
+    lost = np.array([[1.0, np.nan]], np.float32)
+    monkeypatch.setattr(Queries, "vectors", lambda *_: lost)
+    with pytest.raises(QueryError, match="its vector is not finite"):
+        retriever.query(7, {})

@@ -19,6 +19,9 @@ from crosstower.values.fitted import fitted
         ([1, "a"], pl.List(pl.String), ["1", "a"]), ("a", pl.List(pl.String), ["a"]),
         ("2024-01-31", pl.Date(), dt.date(2024, 1, 31)), (None, pl.Int64(), None),
         ("2024-01-31T05:00", pl.Datetime("ms"), dt.datetime(2024, 1, 31, 5)),
+        (788_918_400, pl.Date(), dt.date(1995, 1, 1)),
+        (788_918_400_250, pl.Datetime("us"), dt.datetime(1995, 1, 1, 0, 0, 0, 250_000)),
+        (dt.date(2024, 1, 31), pl.Date(), dt.date(2024, 1, 31)),
     ],
 )  # fmt: skip
 def test_a_value_fits_the_type_of_a_column(
@@ -42,6 +45,10 @@ def test_a_value_fits_the_type_of_a_column(
         (300, pl.Int8()),
         ([1, 2**63], pl.List(pl.Int64)),
         (2**70, pl.Datetime("us")),
+        (1995, pl.Date()),
+        (True, pl.Date()),
+        (1e300, pl.Date()),
+        ([1], pl.Date()),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(value: object, kind: pl.DataType) -> None:

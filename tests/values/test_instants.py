@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.values.instants import (
+    counted_instants,
     formatted_instants,
     iso_instants,
+    steps_per_second,
     temporal_instants,
     time_ids,
     time_numbers,
@@ -98,3 +100,24 @@ def test_ids_that_are_no_times_stay_as_they_are() -> None:
     assert time_ids(pl.Series(texts)).to_list() == [*texts[:-1], "2024-01-15T10:30:00"]
     numbers = pl.Series(["a", None], dtype=pl.String)
     assert time_ids(numbers).to_list() == ["a", None]
+
+
+@given(
+    st.integers(10**8, 5 * 10**9), st.integers(0, 999_999_999), st.sampled_from([3, 6, 9]),
+)  # fmt: skip
+def test_numbers_of_each_unit_are_exact(seconds: int, nanos: int, digits: int) -> None:
+    nanos -= nanos % 10 ** (9 - digits)
+    number = seconds * 10**digits + nanos // 10 ** (9 - digits)
+    for cells in (pl.Series([number]), pl.Series([str(number)])):
+        found = counted_instants(cells)
+        assert (found.seconds.item(), found.nanos.item()) == (seconds, nanos)
+    assert steps_per_second(number) == 10**digits
+    assert counted_instants(pl.Series([number]), 10 ** (9 - digits)).nanos.item() == nanos
+
+
+def test_fractions_of_seconds_and_numbers_that_may_be_years() -> None:
+    cells = pl.Series([1_700_000_000.25, -0.5, 999.0, 1000.0, 3000.0, 3001.0, None])
+    found = counted_instants(cells)
+    assert found.seconds.to_list() == [1_700_000_000, -1, 999, None, None, 3001, None]
+    assert found.nanos[:2].to_list() == [250_000_000, 500_000_000]
+    assert counted_instants(pl.Series([1995]), 10**9).seconds.to_list() == [1995]

@@ -199,6 +199,17 @@ class Queries:
             return self.model.each_query(batch).numpy()
 
     @staticmethod
+    def check_finite(vector: NDArray[np.float32]) -> None:
+        """Refuse a query whose vector overflows, as the number of a formula may.
+
+        Raises:
+            QueryError: the vector is not finite.
+
+        """
+        if not np.isfinite(vector).all():
+            raise QueryError("query: its vector is not finite; a number of the query is too large")
+
+    @staticmethod
     def reads_new_items_only(vector: NDArray[np.float32], history: Indices) -> bool:
         """Return whether a history gave a vector of zeros, like a bag of items that are all new.
 

@@ -306,7 +306,9 @@ class Retriever:
         elif known is not None:
             places, ages = known.history, known.ages(now)
         row = self.queries.row(user, known, query or {})
-        return self.queries.vectors([row], [places], [ages]), places
+        vectors = self.queries.vectors([row], [places], [ages])
+        self.queries.check_finite(vectors)
+        return vectors, places
 
     def _given(
         self, history: Sequence[str | int], ages: Sequence[int] | None

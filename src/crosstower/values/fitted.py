@@ -9,7 +9,10 @@ import polars as pl
 from crosstower.errors import DataError
 from crosstower.values.columns import numbers_of
 from crosstower.values.ids import id_of, text_of_value
-from crosstower.values.instants import is_temporal
+from crosstower.values.instants import counted_instants, is_temporal, iso_instants
+
+_FIRST, _END = -62_135_596_800, 253_402_300_800
+"""Seconds since 1970 of the years 1 to 9999."""
 
 
 def fitted(value: Any, kind: pl.DataType) -> Any:
@@ -46,14 +49,26 @@ def _fitted(value: Any, kind: pl.DataType) -> Any:
 
 
 def _fitted_number(value: Any, kind: pl.DataType) -> Any:
+    if is_temporal(kind):
+        return _fitted_time(value, kind)
     number = numbers_of(pl.Series([text_of_value(value)], dtype=pl.String))[0][0]
     if number is None:
         raise _unfit(value, kind)
-    if is_temporal(kind):
-        return pl.from_epoch(pl.Series([round(number * 1e6)]), "us").cast(kind)[0]
     if kind.is_float():
         return number
     return pl.Series([number]).cast(kind, strict=True)[0] if number in (0.0, 1.0) else value
+
+
+def _fitted_time(value: Any, kind: pl.DataType) -> Any:
+    """Return a date or a time; a number counts since 1970, in a unit that follows from its size."""
+    text = pl.Series([text_of_value(value)], dtype=pl.String)
+    found = counted_instants(text)
+    if found.seconds[0] is None:
+        found = iso_instants(text)
+    if found.seconds[0] is None or not _FIRST <= found.seconds[0] < _END:
+        raise _unfit(value, kind)
+    moment = found.seconds * 1_000_000 + found.nanos // 1_000
+    return pl.from_epoch(moment, "us").cast(kind)[0]
 
 
 def _unfit(value: Any, kind: pl.DataType) -> DataError:

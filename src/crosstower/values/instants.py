@@ -10,9 +10,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from crosstower.values.numerals import numerals_of
+
 SECOND = 1_000_000_000
 DAY = 86_400
 _LIMIT = 2**63 // SECOND
+_LARGER = (10**11, 10**14, 10**17)
+"""Numbers of these sizes count milliseconds, microseconds and nanoseconds."""
+_YEARS = (1_000, 3_000)
 _DATE = "[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}"
 _CLOCK = r"(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
 _ZONE = r" ?(Z|z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})?)?"
@@ -96,6 +101,43 @@ def iso_instants(text: pl.Series) -> Instants:
     seconds = days * DAY + hour * 3600 + minute * 60 + second - offset.fill_null(0)
     nanos = parts["fraction"].str.pad_end(9, "0").cast(pl.Int64).fill_null(0)
     return Instants(seconds.set(~possible, None), nanos, parts["zone"].is_not_null())
+
+
+def counted_instants(cells: pl.Series, unit: int | None = None) -> Instants:
+    """Return the moments of numbers since 1970-01-01 UTC; null where a cell is no number.
+
+    Without a unit, that of each number follows from its size, see `steps_per_second`, and a number
+    from 1000 to 3000, which may be a year, is none.
+
+    >>> counted_instants(pl.Series([1_700_000_000_250, 1995])).nanoseconds().to_list()
+    [1700000000250000000, None]
+
+    Args:
+        cells: numbers, or text that spells them.
+        unit: nanoseconds.
+
+    """
+    numbers = numerals_of(cells)
+    whole, size = numbers.whole, numbers.whole.abs()
+    if unit is not None:
+        steps = pl.repeat(SECOND // unit, len(cells), dtype=pl.Int64, eager=True)
+    else:
+        whole = whole.set(size.is_between(*_YEARS).fill_null(value=False), None)
+        limits = [size >= limit for limit in _LARGER]
+        power = sum((above.cast(pl.Int64).fill_null(0) for above in limits), _zeros(len(cells)))
+        steps = power.replace_strict({0: 1, 1: 10**3, 2: 10**6, 3: SECOND}, return_dtype=pl.Int64)
+    seconds = whole // steps
+    nanos = ((whole - seconds * steps) * SECOND + numbers.billionths) // steps
+    return Instants(seconds, nanos.fill_null(0), _flags(len(cells), value=True))
+
+
+def steps_per_second(number: float) -> int:
+    """Return 1, 1000, a million or a billion: what a number since 1970 counts, by its size.
+
+    Numbers below 100 billion, without their sign, count seconds, those below a thousand times as
+    much milliseconds, and so on: each unit is read from 1973 to 5138.
+    """
+    return 1_000 ** sum(abs(number) >= limit for limit in _LARGER)
 
 
 def _offset(zone: pl.Series) -> pl.Series:

@@ -1,5 +1,6 @@
 """Items that are new, changed or deleted while requests are served."""
 
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 
 from crosstower.errors import DataError, QueryError
+from crosstower.funnel.online import catalogue as module
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.bundle.live import Live
@@ -79,3 +81,10 @@ def test_an_item_that_cannot_be_read_changes_nothing(live: Live, row: Any, words
     with pytest.raises((QueryError, DataError), match=words):
         catalogue.encode([row])
     assert catalogue.items.newer_count == 0
+
+
+def test_a_number_for_a_date_counts_since_1970() -> None:
+    found = module._typed("released", {0: 788_918_400, 1: "1995-01-01", 2: None}, pl.Date())
+    assert found.to_list() == [date(1995, 1, 1), date(1995, 1, 1), None]
+    with pytest.raises(QueryError, match=r"items\[1\]: 'released' must be Date, got 1995"):
+        module._typed("released", {0: None, 1: 1995}, pl.Date())

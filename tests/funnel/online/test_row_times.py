@@ -16,6 +16,7 @@ from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.recipe.own_columns import PREDICTION
 from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval.queries import Queries
 from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.bundle.live import Live
@@ -199,3 +200,22 @@ def test_a_time_that_the_ranker_reads_as_a_number_must_be_given(tmp_path: Path) 
     with pytest.raises(QueryError, match="the ranking run needs the column 'at'"):
         funnel.recommend(FunnelRequest(user=3, k=PLACES))
     assert len(funnel.recommend(FunnelRequest(user=3, query={"at": BEGIN}, k=PLACES)).places)
+
+
+def test_a_number_that_overflows_fails_its_request_alone(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    funnel = Live.open(bundle).funnel
+    assert isinstance(funnel, OnlineFunnel)
+    vectors = Queries.vectors
+
+    def overflowing(self: Queries, *args: Any) -> np.ndarray:
+        found = vectors(self, *args)
+        found[0] = np.nan
+        return found
+
+    monkeypatch.setattr(Queries, "vectors", overflowing)
+    lost, found = funnel.recommend_each([FunnelRequest(user=user, k=5) for user in (3, 4)])
+    assert isinstance(lost, QueryError)
+    assert isinstance(found, Ranked)
+    assert len(found.places) == PLACES

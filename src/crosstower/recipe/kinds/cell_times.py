@@ -16,17 +16,14 @@ from crosstower.values.columns import text_of
 from crosstower.values.instants import (
     SECOND,
     Instants,
+    counted_instants,
     formatted_instants,
     is_temporal,
     iso_instants,
+    steps_per_second,
     temporal_instants,
 )
-from crosstower.values.numerals import numerals_of
 
-_SECONDS = 100_000_000_000
-"""Smaller numbers, without their sign, count seconds; those below a thousand times as much count
-milliseconds, and so on. So numbers of each unit are read from 1973 to 5138."""
-_YEARS = (1_000, 3_000)
 _NO_TIMES = (pl.Duration, pl.Time, pl.Binary, pl.Boolean)
 
 
@@ -68,7 +65,8 @@ class CellTimes(FrozenModel):
         if self.format is not None and self.format not in UNITS:
             text = text_of(raw) if text is None else text
             return formatted_instants(text, self.format).in_zone(self.timezone)
-        counted = _counted(raw if text is None else text, self.format)
+        unit = None if self.format is None else UNITS[self.format]
+        counted = counted_instants(raw if text is None else text, unit)
         if text is None or self.format is not None:
             return counted
         written = iso_instants(text).in_zone(self.timezone)
@@ -97,15 +95,8 @@ class CellTimes(FrozenModel):
         if not isinstance(cell, int | float):
             return moment
         since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-        return since // timedelta(microseconds=1) * 1_000 // _unit(cell, self.format)
-
-
-def _unit(cell: float, written: str | None) -> int:
-    """Return the nanoseconds of one step of numbers such as a cell."""
-    if written is not None:
-        return UNITS[written]
-    limits = [(_SECONDS * 1_000**power, unit) for power, unit in enumerate(UNITS.values())]
-    return next((unit for limit, unit in limits if abs(cell) < limit), UNITS["ns"])
+        unit = SECOND // steps_per_second(cell) if self.format is None else UNITS[self.format]
+        return since // timedelta(microseconds=1) * 1_000 // unit
 
 
 def without_blanks(raw: pl.Series) -> pl.Series:
@@ -116,26 +107,3 @@ def without_blanks(raw: pl.Series) -> pl.Series:
     if text.dtype == pl.String:
         return text.set(text.str.strip_chars() == "", None)
     return raw
-
-
-def _counted(cells: pl.Series, unit: str | None) -> Instants:
-    """Return the moments of numbers since 1970; null where a cell is no number.
-
-    Without a unit, a number that may be a year is none.
-    """
-    numbers = numerals_of(cells)
-    whole, size = numbers.whole, numbers.whole.abs()
-    if unit is not None:
-        parts = pl.lit(SECOND // UNITS[unit])
-    else:
-        whole = whole.set(size.is_between(*_YEARS).fill_null(value=False), None)
-        parts = pl.when(size < _SECONDS).then(1)
-        for thousands in (10**3, 10**6):
-            parts = parts.when(size < _SECONDS * thousands).then(thousands)
-        parts = parts.otherwise(SECOND)
-    steps = pl.select(pl.repeat(0, len(cells), dtype=pl.Int64) + parts).to_series()
-    seconds = whole // steps
-    billionths = (whole - seconds * steps) * SECOND + numbers.billionths
-    rows = len(cells)
-    zoned = pl.repeat(True, rows, dtype=pl.Boolean, eager=True)
-    return Instants(seconds, (billionths // steps).fill_null(0), zoned)
