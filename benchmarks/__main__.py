@@ -23,6 +23,7 @@ NAMES = (
     "export",
     "retrieval",
     "sequences",
+    "sequence_speed",
     "contrastive",
     "losses",
     "interaction_log",

@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> None:
             data = read(data_folder() / name)
             for model in options.models:
                 measure(data, model, options)
-        show(options.store / name, names)
+        show(options.store / Path(name).name, names)
 
 
 def read(folder: Path) -> Table:

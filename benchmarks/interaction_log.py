@@ -50,7 +50,7 @@ def write_interaction_log(
     counts = counts_of(random, users, items, interactions)
     tastes = random.normal(size=(users, DIM)).astype(np.float32)
     kinds = random.normal(scale=0.8, size=(items, DIM)).astype(np.float32)
-    popularity = (1.5 * random.standard_t(4, size=items)).astype(np.float32)
+    popularity = (0.8 * random.standard_t(4, size=items)).astype(np.float32)
     parts: dict[str, list[pl.DataFrame]] = {"train": [], "valid": [], "test": []}
     for start in range(0, users, AT_ONCE):
         stop = min(start + AT_ONCE, users)

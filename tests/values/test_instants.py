@@ -121,3 +121,5 @@ def test_fractions_of_seconds_and_numbers_that_may_be_years() -> None:
     assert found.seconds.to_list() == [1_700_000_000, -1, 999, None, None, 3001, None]
     assert found.nanos[:2].to_list() == [250_000_000, 500_000_000]
     assert counted_instants(pl.Series([1995]), 10**9).seconds.to_list() == [1995]
+    dates = counted_instants(pl.Series([20_260_131, 19_991_231, 19_000_100])).seconds
+    assert dates.to_list() == [None, None, 19_000_100]

@@ -17,7 +17,8 @@ DAY = 86_400
 _LIMIT = 2**63 // SECOND
 _LARGER = (10**11, 10**14, 10**17)
 """Numbers of these sizes count milliseconds, microseconds and nanoseconds."""
-_YEARS = (1_000, 3_000)
+_NO_COUNTS = ((1_000, 3_000), (19_000_101, 21_001_231))
+"""Numbers that may be years, or dates such as 20260131."""
 _DATE = "[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}"
 _CLOCK = r"(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
 _ZONE = r" ?(Z|z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})?)?"
@@ -106,8 +107,8 @@ def iso_instants(text: pl.Series) -> Instants:
 def counted_instants(cells: pl.Series, unit: int | None = None) -> Instants:
     """Return the moments of numbers since 1970-01-01 UTC; null where a cell is no number.
 
-    Without a unit, that of each number follows from its size, see `steps_per_second`, and a number
-    from 1000 to 3000, which may be a year, is none.
+    Without a unit, that of each number follows from its size, see `steps_per_second`, and one that
+    may be a year, from 1000 to 3000, or a date, from 19000101 to 21001231, is none.
 
     >>> counted_instants(pl.Series([1_700_000_000_250, 1995])).nanoseconds().to_list()
     [1700000000250000000, None]
@@ -122,9 +123,10 @@ def counted_instants(cells: pl.Series, unit: int | None = None) -> Instants:
     if unit is not None:
         steps = pl.repeat(SECOND // unit, len(cells), dtype=pl.Int64, eager=True)
     else:
-        whole = whole.set(size.is_between(*_YEARS).fill_null(value=False), None)
-        limits = [size >= limit for limit in _LARGER]
-        power = sum((above.cast(pl.Int64).fill_null(0) for above in limits), _zeros(len(cells)))
+        for limits in _NO_COUNTS:
+            whole = whole.set(size.is_between(*limits).fill_null(value=False), None)
+        larger = [(size >= limit).cast(pl.Int64).fill_null(0) for limit in _LARGER]
+        power = sum(larger, _zeros(len(cells)))
         steps = power.replace_strict({0: 1, 1: 10**3, 2: 10**6, 3: SECOND}, return_dtype=pl.Int64)
     seconds = whole // steps
     nanos = ((whole - seconds * steps) * SECOND + numbers.billionths) // steps

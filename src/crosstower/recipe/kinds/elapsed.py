@@ -31,7 +31,7 @@ class Elapsed(Number):
     missing. If one of the columns is the time of the rows, a request without it has its own time.
 
     Times are dates, times, ISO 8601 text, or numbers since 1970-01-01 UTC, whose unit follows from
-    their size; a number from 1000 to 3000 is refused, as it may be a year.
+    their size. A number that may be a year or a date, such as 1995 or 20260131, is refused.
 
     >>> Elapsed(start="check_in", end="check_out").sources("nights")
     ('check_in', 'check_out')
