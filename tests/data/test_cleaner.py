@@ -331,3 +331,15 @@ def test_a_missing_label_is_0_where_its_event_did_not_happen() -> None:
     assert implied_zeros(Binary(), raw, raw, event).to_list() == [0.0, None, 7.0, None]
     clipped = implied_zeros(Regression(clip=(2, 9)), raw, raw, event)
     assert clipped.to_list() == [2.0, None, 7.0, None]
+
+
+def test_a_cell_that_two_columns_read_is_counted_once() -> None:
+    columns = {
+        "a": {"kind": "numeric", "source": "x"},
+        "b": {"kind": "formula", "expression": "x / z"},
+    }
+    skipping = cleaner(columns, on_bad_rows="skip")
+    rows = {"x": ["1", "old", "3", "4"], "z": ["1", "new", "old", "2"], "y": [0, 1, 1, 0]}
+    assert skipping.clean(chunk(rows))["a"].to_list() == [1.0, 4.0]
+    assert skipping.skipped == {"x": 1, "z": 2}
+    assert len(skipping.bad_cells["x"].first) == 1

@@ -113,9 +113,9 @@ class Cleaner:
             self._finish_labels(cells, chunk.frame, plan.labels)
         # Series made of arrays: a request's single row is cleaned as often as files are.
         cleaned = [pl.Series(ROW, np.arange(chunk.index, chunk.index + count, dtype=np.int64))]
-        keep = np.ones(count, dtype=bool)
+        keep, bad = np.ones(count, dtype=bool), dict[str, pl.Series]()
         for reading in plan.readings:
-            keep &= self._good(cells[reading.name], chunk, reading.source)
+            keep &= self._good(cells[reading.name], chunk, reading.source, bad)
             cleaned.append(cells[reading.name].values.alias(reading.name))
         cleaned += [chunk.frame[extra].alias(name) for extra, name in plan.extras]
         frame = pl.DataFrame(cleaned)
@@ -154,7 +154,10 @@ class Cleaner:
             filled = raw.is_null() & values.is_not_null()
             self.implied[label.of, label.needs] += int(filled.sum())
 
-    def _good(self, cells: Cells, chunk: Chunk, source: str) -> NDArray[np.bool_]:
+    def _good(
+        self, cells: Cells, chunk: Chunk, source: str, noted: dict[str, pl.Series]
+    ) -> NDArray[np.bool_]:
+        """Return which cells are good; `noted` has the bad ones of each data column so far."""
         bad = cells.bad
         if self.on_bad_rows == "error" and bad.any():
             row = int(bad.arg_max() or 0)
@@ -165,7 +168,11 @@ class Cleaner:
                 f" {cells.advice}, or set data.on_bad_rows: skip"
             )
         if bad.any():
-            self._note(cells, chunk, source)
+            before = noted.get(source)
+            new = bad if before is None else bad & ~before
+            noted[source] = bad if before is None else bad | before
+            if new.any():
+                self._note(replace(cells, bad=new), chunk, source)
         return ~bad.to_numpy()
 
     def _note(self, cells: Cells, chunk: Chunk, source: str) -> None:
