@@ -123,7 +123,13 @@ def peer_tried(peer: Peer, data: Table, settings: Settings) -> dict[str, Any]:
     def ndcg(score: Score) -> float:
         return metrics(score, data.train, data.valid)["ndcg"]
 
-    fitted = peer.fit(data.train, settings, Trial(0, ndcg))
+    try:
+        fitted = peer.fit(data.train, settings, Trial(0, ndcg))
+    except Exception as error:
+        if type(error).__name__ != "ModelFitError":  # of implicit: its factors overflow
+            raise
+        lost = {"recall": 0.0, "ndcg": 0.0}
+        return {"settings": settings, "found": {}, "valid": lost, "error": str(error)}
     found = metrics(fitted.score, data.train, data.valid)
     return {"settings": settings, "found": fitted.found, "valid": found}
 
