@@ -22,7 +22,6 @@ from crosstower.retrieval.popular_items import PopularItems
 from crosstower.retrieval.retriever import Retriever
 from crosstower.values.fitted import fitted
 from crosstower.values.ids import Id, given_id, id_series
-from crosstower.values.instants import is_temporal
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ def _check(number: int, row: Mapping[str, Any], name: str, schema: pl.Schema) ->
 def _typed(name: str, values: Mapping[int, Any], kind: pl.DataType) -> pl.Series:
     """Return the values of a column by the number of their row."""
     try:
-        if not is_temporal(kind):  # polars reads numbers as its own days or microseconds
+        if not kind.is_temporal():  # polars reads numbers as its own days or microseconds
             return pl.Series(name, list(values.values()), dtype=kind, strict=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         pass

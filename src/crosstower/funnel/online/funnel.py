@@ -218,10 +218,15 @@ class OnlineFunnel:
         history, ages = [user.history for user in users], [user.ages for user in users]
         vectors = self._queries.vectors(rows, history, ages)
         for state, vector in zip(states, vectors, strict=True):
-            if self._queries.reads_new_items_only(vector, state.user.history):
-                continue
-            state.vector = vector[None]
-            each([state], lambda _, vector=vector: self._queries.check_finite(vector))
+            if not self._queries.reads_new_items_only(vector, state.user.history):
+                state.vector = vector[None]
+        if not np.isfinite(vectors).all():
+            each(states, self._check_vector)
+
+    def _check_vector(self, state: RequestState) -> None:
+        """Refuse a request whose vector overflows."""
+        if state.vector is not None:
+            self._queries.check_finite(state.vector)
 
     @cached_property
     def _unread_segment(self) -> str | None:
