@@ -168,9 +168,8 @@ class Cleaner:
                 f" {cells.advice}, or set data.on_bad_rows: skip"
             )
         if bad.any():
-            before = noted.get(source)
-            new = bad if before is None else bad & ~before
-            noted[source] = bad if before is None else bad | before
+            before = noted.get(source, none_bad(len(bad)))
+            new, noted[source] = bad & ~before, bad | before
             if new.any():
                 self._note(replace(cells, bad=new), chunk, source)
         return ~bad.to_numpy()

@@ -126,8 +126,13 @@ class RowMaker:
     @property
     def needed(self) -> tuple[str, ...]:
         """The columns that every query must be given."""
-        filled = {*self.known, self.history, *self.row_times}.difference(self.other_times)
-        return tuple(name for name in self.from_query if name not in filled)
+        return tuple(name for name in self.from_query if name not in self._filled)
+
+    @property
+    def _filled(self) -> set[str]:
+        """The columns that every query has without being given them."""
+        history = () if self.history is None else (self.history,)
+        return {*self.known, *history, *self.row_times}.difference(self.other_times)
 
     @property
     def times(self) -> tuple[str, ...]:
@@ -159,9 +164,7 @@ class RowMaker:
                     f"query: no column '{name}'{did_you_mean(name, list(allowed))}; the query"
                     f" has: {', '.join(allowed) or 'none'}"
                 )
-        filled = () if self.history is None else (self.history,)
-        known = [name for name in self.known if name not in self.other_times]
-        self.check_had([*known, *given, *filled, *self.row_times])
+        self.check_had([*self._filled, *given])
 
     def check_more(self, columns: Collection[str]) -> None:
         """Refuse columns of the items as more columns of a query.

@@ -93,7 +93,7 @@ def write_importance(
         run: with finished trainings; its recipe has `evaluation.importance`.
         rows: encoded validation rows.
         targets: of the same rows.
-        on_progress: is told the column that is shuffled.
+        on_progress: called for each column, with how many are done.
 
     """
     section = run.recipe.evaluation.importance
@@ -212,7 +212,7 @@ def importance_of(
         metrics: by task.
         repeats: shuffles per column.
         seed: of the shuffles.
-        on_progress: is told the column that is shuffled.
+        on_progress: called for each column, with how many are done.
 
     Returns:
         The columns that were shuffled among groups, and the importance by task.

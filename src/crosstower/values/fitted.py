@@ -67,8 +67,7 @@ def _fitted_time(value: Any, kind: pl.DataType) -> Any:
         found = iso_instants(text)
     if found.seconds[0] is None or not _FIRST <= found.seconds[0] < _END:
         raise _unfit(value, kind)
-    moment = found.seconds * 1_000_000 + found.nanos // 1_000
-    return pl.from_epoch(moment, "us").cast(kind)[0]
+    return pl.from_epoch(found.microseconds(), "us").cast(kind)[0]
 
 
 def _unfit(value: Any, kind: pl.DataType) -> DataError:

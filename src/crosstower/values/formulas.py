@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from crosstower.errors import DataError, did_you_mean
 from crosstower.values.columns import floats_of
 from crosstower.values.ids import id_of
+from crosstower.values.syntax import nodes_of, parsed
 
 Floats = NDArray[np.float64]
 _MOST_CHARACTERS, _MOST_NODES, _MOST_DEPTH = 10_000, 2_000, 100
@@ -89,16 +90,10 @@ def formula_of(text: str) -> ParsedFormula:
         ValueError: the text is no formula, names no column, or is too long.
 
     """
-    if len(text) > _MOST_CHARACTERS:
-        raise ValueError(f"expected at most {_MOST_CHARACTERS:,} characters, got {len(text):,}")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except SyntaxError as error:
-        raise ValueError(f"{error.msg} at character {error.offset}; allowed: {ALLOWED}") from None
-    except (RecursionError, MemoryError):
+        tree = parsed(text, longest=_MOST_CHARACTERS, allowed=ALLOWED)
+    except RecursionError:
         raise _too_deep() from None
-    except ValueError as error:  # a null byte or half of a character
-        raise ValueError(f"{error}; allowed: {ALLOWED}") from None
     _check_size(tree.body)
     reader = _Reader(text)
     step = reader.number(tree.body)
@@ -108,20 +103,11 @@ def formula_of(text: str) -> ParsedFormula:
 
 
 def _check_size(root: ast.expr) -> None:
-    for count, (_, depth) in enumerate(_walk(root), 1):
+    for count, (_, depth) in enumerate(nodes_of(root), 1):
         if depth > _MOST_DEPTH:
             raise _too_deep()
         if count > _MOST_NODES:
             raise ValueError("expected fewer names, numbers and operators; make it shorter")
-
-
-def _walk(root: ast.expr) -> Iterator[tuple[ast.AST, int]]:
-    """Give each node with its depth; the memory is never the stack's."""
-    waiting: list[tuple[ast.AST, int]] = [(root, 1)]
-    while waiting:
-        node, depth = waiting.pop()
-        yield node, depth
-        waiting += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
 
 
 def _too_deep() -> ValueError:

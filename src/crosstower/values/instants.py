@@ -50,6 +50,10 @@ class Instants:
         seconds = self.seconds.set(~fits, None)
         return seconds * SECOND + self.nanos
 
+    def microseconds(self) -> pl.Series:
+        """Return Int64 microseconds, rounded down."""
+        return self.seconds * 1_000_000 + self.nanos // 1_000
+
     def in_zone(self, timezone: str | None) -> Instants:
         """Return the moments with values that name no zone read as local time of `timezone`.
 

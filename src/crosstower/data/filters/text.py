@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator
 
 from crosstower.errors import QueryError
+from crosstower.values.syntax import nodes_of, parsed
 
 MOST_CHARACTERS, MOST_COMPARISONS, MOST_DEPTH = 100_000, 200, 20
 _LEAST, _MOST = -(2**63), 2**64 - 1
@@ -27,19 +27,12 @@ def parsed_filter(text: str, *, allowed: str) -> ast.Expression:
             number beyond 64 bits, or a text that is no Unicode.
 
     """
-    if len(text) > MOST_CHARACTERS:
-        raise QueryError(
-            f"{named(text)}: expected at most {MOST_CHARACTERS:,} characters, got {len(text):,}"
-        )
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except SyntaxError as error:
-        words = f"{error.msg} at character {error.offset}; allowed: {allowed}"
-        raise QueryError(f"{named(text)}: {words}") from None
-    except (RecursionError, MemoryError):
+        tree = parsed(text, longest=MOST_CHARACTERS, allowed=allowed)
+    except RecursionError:
         raise _too_deep(text) from None
-    except ValueError as error:  # a null byte or half of a character
-        raise QueryError(f"{named(text)}: {error}; allowed: {allowed}") from None
+    except ValueError as error:
+        raise QueryError(f"{named(text)}: {error}") from None
     _check(text, tree)
     return tree
 
@@ -56,7 +49,7 @@ def named(text: str) -> str:
 
 def _check(text: str, tree: ast.Expression) -> None:
     comparisons = 0
-    for node, depth in _walk(tree.body):
+    for node, depth in nodes_of(tree.body):
         if depth > MOST_DEPTH:
             raise _too_deep(text)
         comparisons += _tests(node)
@@ -67,15 +60,6 @@ def _check(text: str, tree: ast.Expression) -> None:
             f"{named(text)}: expected at most {MOST_COMPARISONS} comparisons, got {comparisons};"
             " write alternatives as COLUMN in [VALUES]"
         )
-
-
-def _walk(root: ast.expr) -> Iterator[tuple[ast.AST, int]]:
-    """Give each node with its depth; the memory is that of one level and never the stack's."""
-    waiting: list[tuple[ast.AST, int]] = [(root, 1)]
-    while waiting:
-        node, depth = waiting.pop()
-        yield node, depth
-        waiting += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
 
 
 def _tests(node: ast.AST) -> int:

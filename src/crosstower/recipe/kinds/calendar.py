@@ -61,8 +61,7 @@ class Calendar(CellTimes, Categorical):
 
     def row_times(self, name: str) -> dict[str, CellTimes]:
         """Return the data column of the time."""
-        times = CellTimes(format=self.format, timezone=self.timezone)
-        return dict.fromkeys(self.sources(name), times)
+        return dict.fromkeys(self.sources(name), self)
 
     def clean(self, raw: pl.Series) -> pl.Series:
         """Return the part of each time; null where a cell is none."""

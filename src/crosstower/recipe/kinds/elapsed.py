@@ -86,8 +86,7 @@ def _moments(raw: pl.Series, *, times: CellTimes) -> Cells:
     if given.dtype == pl.Null:
         moments = given.cast(pl.Int64)
     else:
-        found = times.instants(given)
-        moments = (found.seconds * 1_000_000 + found.nanos // 1_000).alias(raw.name)
+        moments = times.instants(given).microseconds().alias(raw.name)
     bad = given.is_not_null() & moments.is_null()
     return Cells(moments, bad, "a time", "repair the cell, leave it empty if unknown")
 
