@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,6 +24,7 @@ from crosstower.nn.world import ALONE, World
 TIMEOUT = 600.0
 """Seconds that a process waits for the others in one exchange."""
 
+_LAST_TENSORS = 0.2  # seconds that threads have to drop the tensors of the last exchange
 _LONGEST = timedelta(days=30)  # of the work of rank 0 alone, such as reading the rows
 
 
@@ -208,6 +210,11 @@ def open_world(device: torch.device, *, timeout: float = TIMEOUT) -> World:
 
 
 def _close() -> None:
-    """End the threads of the exchanges, which must not outlive the interpreter."""
+    """Leave the process group, and let the threads of the exchanges drop their last tensors.
+
+    A thread needs Python's lock to drop a tensor; one that asks for it after the interpreter has
+    ended aborts the process. References to the group in C++ can keep its threads alive.
+    """
     if dist.is_initialized():
         dist.destroy_process_group()
+        time.sleep(_LAST_TENSORS)
