@@ -100,6 +100,14 @@ class Training(FrozenModel):
     warmup_steps: int = Field(
         default=0, ge=0, description="Steps over which the learning rates rise from 0."
     )
+    ema_decay: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Validate and keep an exponential moving average of the weights with this decay"
+        " per step, such as 0.99 for the last hundred steps or so; unset for the weights"
+        " themselves.",
+    )
     monitor: str | None = Field(
         default=None,
         description="Validation metric TASK.METRIC (default: the loss of the first task). all.loss"

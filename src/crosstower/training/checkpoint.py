@@ -23,6 +23,7 @@ from crosstower.training.distributed.checkpoints import (
     write_together,
 )
 from crosstower.training.distributed.shard import blocks
+from crosstower.training.weight_average import WeightAverage
 from crosstower.training.weight_files import read_metadata, read_tensors, write_tensors
 
 FORMAT = "2"
@@ -76,6 +77,7 @@ def save_checkpoint(
     position: Position,
     objective: Mapping[str, Tensor] | None = None,
     *,
+    average: WeightAverage | None = None,
     world: World = ALONE,
 ) -> None:
     """Write weights, optimiser and objective states, random states, and the position.
@@ -89,6 +91,7 @@ def save_checkpoint(
         optimizers: their states.
         position: progress of the training.
         objective: its state.
+        average: of the weights, to go on with it.
         world: of the training; all of its processes call this.
 
     Raises:
@@ -100,11 +103,12 @@ def save_checkpoint(
         tensors |= _state_tensors(optimizer, names)
     tensors |= _random_state()
     tensors |= {f"objective.{k}": v for k, v in (objective or {}).items()}
+    tensors |= average.state() if average is not None else {}
     try:
         if world.size == 1:
             write_tensors(path, tensors, _words(position))
         else:
-            shared = {**tensors, **blocks(model, optimizers)}
+            shared = {**tensors, **blocks(model, optimizers, average)}
             write_together(path, shared, _words(position), world)
     except (SafetensorError, OSError) as error:
         raise TrainingError(_unwritable(path, error, tensors)) from error
@@ -155,7 +159,12 @@ def _load_weights(
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimizers: Sequence[Optimizer], *, world: World = ALONE
+    path: Path,
+    model: nn.Module,
+    optimizers: Sequence[Optimizer],
+    *,
+    average: WeightAverage | None = None,
+    world: World = ALONE,
 ) -> tuple[Position, dict[str, Tensor]]:
     """Restore a checkpoint; return the position and the objective's state.
 
@@ -163,6 +172,7 @@ def load_checkpoint(
         path: of the checkpoint, by any number of processes.
         model: gets the weights.
         optimizers: get their states.
+        average: gets its state; it begins anew if the checkpoint has none.
         world: of the training; each of its processes gets its rows.
 
     Raises:
@@ -170,11 +180,13 @@ def load_checkpoint(
 
     """
     alone, position = world.size == 1, read_position(path)
-    tensors = read_tensors(path) if alone else read_together(path, model, optimizers)
+    tensors = read_tensors(path) if alone else read_together(path, model, optimizers, average)
     _refuse_weights_alone(path, tensors)
     _load_weights(path, tensors, model, held=[] if alone else held_names(model))
     for optimizer, names in zip(optimizers, _names(model, optimizers, world), strict=True):
         _restore(optimizer, tensors, names)
+    if average is not None:
+        average.restore(tensors)
     torch.set_rng_state(tensors["random"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])

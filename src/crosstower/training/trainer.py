@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from crosstower.training.optimizers import (
 from crosstower.training.protocols import Objective, Observer, Stream
 from crosstower.training.records import NO_SPEED, SpeedMeter, improved
 from crosstower.training.stop_signal import StopSignal
+from crosstower.training.weight_average import WeightAverage
 from crosstower.training.weight_files import is_stored, same_tensors
 
 BEST, LAST = "best.safetensors", "last.safetensors"
@@ -79,6 +81,7 @@ class Trainer:
     device: torch.device
     horizon: int | None = None
     world: World = ALONE
+    average: WeightAverage | None = field(default=None, init=False)
 
     def fit(self, *, resume: bool = False, finish: bool = False) -> Position:
         """Train to the end and return the last position; the best weights are on disk.
@@ -95,12 +98,16 @@ class Trainer:
 
         """
         self.optimizers = build_optimizers(self.model, self.settings)
+        if self.settings.ema_decay is not None:
+            self.average = WeightAverage(self.model, self.settings.ema_decay)
         self.limits = limits_of(self.settings)
         self.steps = len(self.batches) * (self.horizon or self.settings.epochs)
         self.rows = len(self.batches.rows)
         last = self.folder / LAST
         if resume and self.world.first(lambda: is_stored(last)):
-            position, state = load_checkpoint(last, self.model, self.optimizers, world=self.world)
+            position, state = load_checkpoint(
+                last, self.model, self.optimizers, average=self.average, world=self.world
+            )
             self.objective.restore(state)
         else:
             position = self._beginning()
@@ -160,6 +167,8 @@ class Trainer:
             raise TrainingError(self._diagnose("gradient norm", norm, batch, position))
         rows = self.objective.rows(batch)
         count_rows(self.optimizers, rows)
+        if self.average is not None:
+            self.average.follow()
         for optimizer in self.optimizers:
             optimizer.step()
         position.step += 1
@@ -171,6 +180,24 @@ class Trainer:
     def _evaluate(
         self, position: Position, speed: dict[str, float], *, ends_epoch: bool = False
     ) -> None:
+        with self._averaged():
+            record, better = self._validated(position, speed, ends_epoch=ends_epoch)
+            if better:
+                self._save(BEST, position)
+        if better and self.average is None:
+            self.world.first(lambda: same_tensors(self.folder / BEST, self.folder / LAST))
+        else:
+            self._save(LAST, position)
+        self.observer.finish(record)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Return a context in which the model has the weights that are validated and kept."""
+        return nullcontext() if self.average is None else self.average.in_place()
+
+    def _validated(
+        self, position: Position, speed: dict[str, float], *, ends_epoch: bool
+    ) -> tuple[dict[str, Any], bool]:
+        """Validate, move the position on, and return the record and whether it is the best."""
         start = time.perf_counter()
         metrics = self.validate(self.model, position.precision) if self.validate else {}
         value = metrics.get(self.monitor)
@@ -197,12 +224,7 @@ class Trainer:
         if ends_epoch:
             position.epoch, position.batch = position.epoch + 1, 0
         position.finished, position.limits = has_reached(position, self.limits), self.limits
-        if better:
-            self._save(BEST, position)
-            self.world.first(lambda: same_tensors(self.folder / BEST, self.folder / LAST))
-        else:
-            self._save(LAST, position)
-        self.observer.finish(record)
+        return record, better
 
     def _reconsider(self, position: Position, *, finish: bool) -> None:
         """Decide whether the training is over, and save the decision."""
@@ -222,9 +244,14 @@ class Trainer:
 
     def _save(self, name: str, position: Position) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        state = self.objective.state()
         save_checkpoint(
-            self.folder / name, self.model, self.optimizers, position, state, world=self.world
+            self.folder / name,
+            self.model,
+            self.optimizers,
+            position,
+            self.objective.state(),
+            average=self.average if name == LAST else None,  # the best weights are averages
+            world=self.world,
         )
 
     def _beginning(self) -> Position:

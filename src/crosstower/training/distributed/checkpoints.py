@@ -14,6 +14,7 @@ from crosstower.storage.files import replacing, sync_folder
 from crosstower.training.distributed.shard import blocks, is_embedding, sharded_rows
 from crosstower.training.optimizers.fused_tables import FusedTables
 from crosstower.training.optimizers.tables import TableOptimizer
+from crosstower.training.weight_average import WeightAverage
 from crosstower.training.weight_files import (
     ROWS,
     RowBlock,
@@ -66,7 +67,10 @@ def _publish(path: Path, folder: Path, metadata: Mapping[str, str]) -> None:
 
 
 def read_together(
-    path: Path, model: nn.Module, optimizers: Sequence[Optimizer]
+    path: Path,
+    model: nn.Module,
+    optimizers: Sequence[Optimizer],
+    average: WeightAverage | None = None,
 ) -> dict[str, Tensor]:
     """Fill the rows that this process holds, and return all other tensors of a checkpoint.
 
@@ -76,6 +80,7 @@ def read_together(
         path: of a checkpoint, by any number of processes.
         model: of the training.
         optimizers: of the training; empty to read weights alone.
+        average: of the weights, if it is to be read.
 
     Raises:
         RunError: the checkpoint is missing, damaged, or of another model.
@@ -83,7 +88,7 @@ def read_together(
     """
     from crosstower.training.row_shards import read_rows, read_whole  # noqa: PLC0415
 
-    files, held = files_of(path), blocks(model, optimizers)
+    files, held = files_of(path), blocks(model, optimizers, average)
     states = _new_states(files, model, optimizers, held)
     read_rows(files, held | states)
     left_out = {*held, *states} if optimizers else {*held}

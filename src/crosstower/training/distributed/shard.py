@@ -21,6 +21,7 @@ from crosstower.training.distributed.tables import ALIGNED, Fused, ShardedRows
 from crosstower.training.distributed.world import ProcessWorld
 from crosstower.training.optimizers.fused_tables import FusedTables
 from crosstower.training.optimizers.tables import TableOptimizer
+from crosstower.training.weight_average import WeightAverage
 from crosstower.training.weight_files import RowBlock
 
 _EPS = 1e-8
@@ -70,7 +71,8 @@ def fused_optimizer(settings: Training) -> Fused | None:
     """
     plain = settings.clip_norm is None and settings.embedding_weight_decay == 0.0
     frozen = settings.freeze is not None or any(g.freeze for g in settings.pretrained.values())
-    if settings.embedding_optimizer in _FUSED and plain and not frozen:
+    apart = settings.ema_decay is not None  # an average sees the rows before each update
+    if settings.embedding_optimizer in _FUSED and plain and not frozen and not apart:
         return Fused(settings.embedding_optimizer, _EPS)
     return None
 
@@ -169,8 +171,10 @@ def combine_gradients(model: nn.Module, world: World) -> None:
             parameter.grad.copy_(values.view_as(parameter))
 
 
-def blocks(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, RowBlock]:
-    """Return the rows that this process holds of weights and optimiser states, by their names.
+def blocks(
+    model: nn.Module, optimizers: Sequence[Optimizer], average: WeightAverage | None = None
+) -> dict[str, RowBlock]:
+    """Return the rows that this process holds of weights, states and averages, by their names.
 
     The names are those of a checkpoint of one process, and the tensors are those in use. An
     optimiser's state that does not exist yet is missing.
@@ -178,10 +182,13 @@ def blocks(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, RowBl
     Args:
         model: from `shard`.
         optimizers: from `build_optimizers`.
+        average: of the weights, if there is one.
 
     """
     tables = sharded_rows(model)
     found = {f"model.{name}": _block(rows.weights, rows) for name, rows in tables.items()}
+    averages = average.values if average is not None else {}
+    found |= {f"average.{n}": _block(averages[n], tables[n]) for n in tables if n in averages}
     kinds = FusedTables, TableOptimizer
     first = next((i for i, o in enumerate(optimizers) if isinstance(o, kinds)), 0)
     embeddings = [rows for name, rows in tables.items() if is_embedding(name)]
