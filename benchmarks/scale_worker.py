@@ -26,6 +26,7 @@ from crosstower.training.distributed.shard import building_in, shard
 from crosstower.training.distributed.world import open_world
 from crosstower.training.optimizers import build_optimizers
 from crosstower.training.trainer import Trainer
+from crosstower.training.weight_average import WeightAverage
 
 WARM_UP, COUNTED = 2, 3
 CPU = torch.device("cpu")
@@ -131,6 +132,8 @@ def trainer_of(recipe: Recipe, layout: Layout, stream: Batches, world: World) ->
         world=world,
     )
     trainer.optimizers, trainer.steps = build_optimizers(model, settings), len(stream)
+    if settings.ema_decay is not None:
+        trainer.average = WeightAverage(model, settings.ema_decay)
     return trainer
 
 

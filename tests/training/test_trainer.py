@@ -106,6 +106,52 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     assert all(torch.equal(one[k], other[k]) for k in one)
 
 
+def test_the_average_is_validated_and_kept_and_the_training_goes_on_with_the_weights(
+    tmp_path: Path,
+) -> None:
+    one, seen = trainer(tmp_path, ema_decay=0.9), list[torch.Tensor]()
+
+    def validate(model: nn.Module, _precision: str) -> dict[str, float]:
+        seen.append(torch.cat([p.detach().flatten().clone() for p in model.parameters()]))
+        return {"click.log_loss": 1 / len(seen)}
+
+    one.validate = validate
+    one.fit()
+    plain = trainer(tmp_path / "plain")
+    plain.fit()
+    averaged, last = load_file(tmp_path / BEST), load_file(tmp_path / LAST)
+    names = [f"model.{name}" for name, _ in one.model.named_parameters()]
+    assert torch.equal(seen[-1], torch.cat([averaged[name].flatten() for name in names]))
+    without = load_file(tmp_path / "plain" / LAST)
+    assert all(torch.equal(last[name], without[name]) for name in names)
+    assert not any(torch.equal(averaged[name], last[name]) for name in names)
+    assert not any(name.startswith("average") for name in averaged)
+
+
+@pytest.mark.parametrize("after", [3, 8, 13])  # within an epoch, at its end, within the second
+def test_a_stopped_average_goes_on_to_the_bit(tmp_path: Path, after: int) -> None:
+    whole = trainer(tmp_path / "whole", ema_decay=0.9)
+    whole.fit()
+    one = trainer(tmp_path, ema_decay=0.9)
+    step = one._step
+
+    def stopping(batch: Batch, position: Any) -> float:
+        value = step(batch, position)
+        if position.step == after:
+            signal.raise_signal(signal.SIGINT)
+        return value
+
+    one._step = stopping  # type: ignore[method-assign]
+    with pytest.raises(TrainingInterruptedError):
+        one.fit()
+    trainer(tmp_path, losses=[1 / n for n in range(1 + (after >= 8), 99)], ema_decay=0.9).fit(
+        resume=True
+    )
+    for name in (BEST, LAST):
+        found, expected = load_file(tmp_path / name), load_file(tmp_path / "whole" / name)
+        assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
 def test_it_stops_after_patience_and_keeps_the_best(tmp_path: Path) -> None:
     one = trainer(tmp_path, losses=[0.5, 0.3, 0.4, 0.35, 0.2], epochs=9, patience=2)
     position = one.fit()

@@ -36,6 +36,15 @@ def test_the_operations_and_weights_are_those_of_the_layers() -> None:
     assert found.dense_states == 2
 
 
+def test_an_average_of_the_weights_is_counted() -> None:
+    model = {"name": "wide_deep", "hidden": [10], "embedding_dim": 4}
+    plain, averaged = (work(model, training=t) for t in ({}, {"ema_decay": 0.99}))
+    assert averaged.dense_states == plain.dense_states + 1
+    grown = [b.state - a.state for a, b in zip(plain.tables, averaged.tables, strict=True)]
+    assert grown == [4 * t.width + 4 for t in plain.tables]  # the step of each row beside it
+    assert {t.width for t in plain.tables} == {1, 4}
+
+
 def test_products_of_pairs_are_counted() -> None:
     """DLRM: a bottom MLP 2-5-4, all products of 4 fields of width 4, and a top MLP 4+6-10-1."""
     found = work({"name": "dlrm", "hidden": [10], "embedding_dim": 4, "numbers_hidden": [5]})

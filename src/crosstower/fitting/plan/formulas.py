@@ -45,7 +45,7 @@ class Table:
         width: D, weights per row.
         columns: values per row that are kept and exchanged: the weights, and gradients if they have
             a place of their own, in multiples of 4 where several devices hold the table.
-        state: bytes of optimiser state per row.
+        state: bytes of optimiser state and average per row.
         lookups: of its columns.
 
     """
@@ -74,7 +74,7 @@ class Work:
     Args:
         tables: sharded by row.
         dense_parameters: weights of all other layers.
-        dense_states: values of optimiser state per dense weight.
+        dense_states: values of optimiser state and average per dense weight.
         operations: of the matrix products of a row, forward.
         activations: bytes per row that the backward pass needs.
         heads: T; a step sums 2T values over devices.

@@ -50,7 +50,7 @@ def work_of(recipe: Recipe, layout: Layout, *, devices: int) -> Work:
     return Work(
         tables=tables,
         dense_parameters=dense,
-        dense_states=2 if recipe.training.optimizer == "adamw" else 1,
+        dense_states=_dense_states(recipe.training),
         operations=operations,
         activations=activations,
         heads=max(len(layout.heads), 1),
@@ -58,22 +58,34 @@ def work_of(recipe: Recipe, layout: Layout, *, devices: int) -> Work:
     )
 
 
-def state_of(settings: Training, width: int) -> int:
-    """Return the bytes of optimiser state per row of an embedding table.
+def _dense_states(settings: Training) -> int:
+    moments = 2 if settings.optimizer == "adamw" else 1
+    return moments + (settings.ema_decay is not None)
 
+
+def state_of(settings: Training, width: int) -> int:
+    """Return the bytes of optimiser state and average per row of an embedding table.
+
+    >>> state_of(Training(ema_decay=0.99), 16) - state_of(Training(), 16)
+    68
     >>> [state_of(Training(embedding_optimizer=name), 16)
     ...  for name in ("rowwise_adagrad", "adagrad", "lazy_adam")]
     [4, 64, 132]
 
     Args:
-        settings: the optimiser of embeddings.
+        settings: the optimiser of embeddings, and whether weights are averaged.
         width: D.
 
     """
     values = {"rowwise_adagrad": 1, "adagrad": width, "lazy_adam": 2 * width}
     name = settings.embedding_optimizer
     counts = name == "lazy_adam" or settings.embedding_weight_decay > 0
-    return values[name] * FLOAT + (_STEP if counts else 0)
+    return values[name] * FLOAT + (_STEP if counts else 0) + _average(settings, width)
+
+
+def _average(settings: Training, width: int) -> int:
+    """Return the bytes of a row's average and of the number of its last step."""
+    return width * FLOAT + _STEP if settings.ema_decay is not None else 0
 
 
 def is_fused(settings: Training) -> bool:
@@ -166,7 +178,8 @@ def _tables(
             lookups = tuple(_wide_lookups(module, layout))
             width, rows = len(layout.heads), sum(one.rows for one in lookups)
             columns = _columns(width, devices=devices, fused=False)
-            yield Table(f"{prefix}weight", rows, width, columns, 2 * width * FLOAT, lookups)
+            state = 2 * width * FLOAT + _average(settings, width)
+            yield Table(f"{prefix}weight", rows, width, columns, state, lookups)
 
 
 def _columns(width: int, *, devices: int, fused: bool) -> int:
