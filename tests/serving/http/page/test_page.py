@@ -230,6 +230,23 @@ def test_a_token_is_asked_for_and_kept_out_of_the_address(
         assert not any(bundle.token in address for address in [*addresses, page.url])
 
 
+def test_an_address_fills_the_form(browser: Browser, bundle: FakeBundle, url: str) -> None:
+    with tab(browser) as page:
+        page.goto(f"{url}?user=u7&k=3&where=price+%3C+100&unknown=1#recommendations")
+        shown = page.locator(f"{BLENDED} .item b")
+        expect(shown).to_have_count(3)
+        for name, value in {"user": "u7", "k": "3", "where": "price < 100"}.items():
+            expect(page.locator(f"#{name}")).to_have_value(value)
+        asked = {"user": "u7", "query": {}, "k": 3, "where": "price < 100"}
+        expect(shown).to_have_text(ids(post(url, "recommend", **asked)["items"]))
+
+
+def test_an_address_that_the_server_refuses_is_told(browser: Browser, url: str) -> None:
+    with tab(browser) as page:
+        page.goto(f"{url}?where=%3Cb%3E")
+        expect(page.locator("#request-problem")).to_contain_text("filter '<b>': invalid syntax")
+
+
 def test_another_version_is_told(page: Page, bundle: FakeBundle) -> None:
     bundle.version = "000000000002"
     page.get_by_role("button", name="Recommend").click()

@@ -6,7 +6,8 @@ import { byId, el, numberOr, typedLike } from "./parts.js";
 const LISTS = ["bag", "sequence"];
 
 /**
- * Fill the form for a model; `submit` is called when it is sent or a field of it has changed.
+ * Fill the form for a model, and then from the address: `?user=7&k=5&query-city=Oslo` gives values
+ * of its fields by their ids. `submit` is called when it is sent or a field of it has changed.
  * Returns { read() }: { user, query, where, k } or, where the bundle only ranks, { user, query, k }
  * with `items`, ids, or `rows`, objects; read() throws Failure where rows are not JSON.
  */
@@ -19,12 +20,22 @@ export function openRequest(model, submit) {
     ranksOnly ? itemsField(model) : whereField(model),
     kField(model),
   );
+  fillFrom(new URLSearchParams(location.search), form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     submit();
   });
   form.addEventListener("change", () => form.checkValidity() && submit());
   return { read: () => read(model, ranksOnly) };
+}
+
+function fillFrom(address, form) {
+  for (const [id, value] of address) {
+    const field = [...form.elements].find((element) => element.id === id);
+    if (field === undefined) continue;
+    field.value = value;
+    field.dispatchEvent(new Event("input"));
+  }
 }
 
 function read(model, ranksOnly) {
