@@ -149,6 +149,7 @@ def ours_drawn(random: np.random.Generator) -> Settings:
         "training.embedding_weight_decay": pick(random, (0.0, 0.001, 0.01)),
         "training.batch_size": pick(random, (1024, 2048, 4096)),
         "training.ema_decay": pick(random, (0.99, 0.995, 0.998, 0.999)),
+        "retrieval.start": pick(random, ("spectral", "random")),
         "retrieval.history.folds": pick(random, (2, 3, 5)),
         "model.temperature": log_uniform(random, 0.3, 2.0),
     }

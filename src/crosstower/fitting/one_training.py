@@ -120,7 +120,7 @@ class OneTraining:
             finish: end now, with the best weights so far.
 
         """
-        model, settings = self._new_model(self.world), self.run.recipe.training
+        model, settings = self._new_model(self.world, self.job), self.run.recipe.training
         position = self._trained(model, self.job, bar, settings, finish=finish)
         return position, model
 
@@ -132,8 +132,9 @@ class OneTraining:
         )
         place = self.folder / REFIT_FOLDER
         self.world.first(lambda: self._drop_stale(place, settings))
-        model = self._new_model(self.world, place)
-        self._trained(model, self.job.with_valid(), bar, settings, place=place)
+        job = self.job.with_valid()
+        model = self._new_model(self.world, job, place)
+        self._trained(model, job, bar, settings, place=place)
         load_weights(place / BEST, model, world=self.world)
         self.world.first(lambda: same_tensors(place / BEST, self.folder / REFIT))
         return model
@@ -146,7 +147,7 @@ class OneTraining:
         if read_position(last).limits != limits_of(settings):
             shutil.rmtree(place)
 
-    def _new_model(self, world: World, place: Path | None = None) -> nn.Module:
+    def _new_model(self, world: World, job: Job, place: Path | None = None) -> nn.Module:
         """Return a new model; `place` is the folder of its training, that of the first if None."""
         recipe, settings = self.run.recipe, self.run.recipe.training
         last = (place or self.folder) / LAST
@@ -155,9 +156,11 @@ class OneTraining:
             section, bias = self.run.info.models[self.name], recipe.bias
             model = build(self.job.encoder.layout, section, bias)
         given = settings.pretrained
-        if given and not world.first(lambda: is_stored(last)):  # else a checkpoint has the vectors
+        if not world.first(lambda: is_stored(last)):  # else a checkpoint has the vectors
             main = self.name == next(iter(self.run.info.models))
             start_from_vectors(model, recipe, self.job.encoder, world, main=main)
+            if self.run.info.warm_start is None:
+                job.start_model(model, world)
         model = model.to(self.device)
         if settings.tables == "host":
             offload_embeddings(model, "cpu")
@@ -178,7 +181,7 @@ class OneTraining:
         if is_stored(path):
             return
         if self.world.size > 1:
-            model = self._new_model(ALONE)
+            model = self._new_model(ALONE, self.job)
         earlier = Path(str(self.run.info.warm_start))
         if not (earlier / "run.json").is_file():
             raise RunError(

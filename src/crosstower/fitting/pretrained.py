@@ -183,12 +183,7 @@ def _write(store: EmbeddingStore, found: GivenVectors, share: Share) -> bool:
                     f" {found.vectors.shape[1]} numbers, but the embedding has {width}; set"
                     f" schema.columns.{found.column}.dim: {found.vectors.shape[1]}"
                 )
-            held = share.of(store.sizes()[width])
-            places = part.start + found.codes
-            mine = (places >= held.start) & (places < held.stop)
-            table = store.tables[width]
-            rows = torch.from_numpy(places[mine] - held.start).to(table.device)
-            with torch.no_grad():
-                table[rows] = torch.from_numpy(found.vectors[mine]).to(table)
+            places = torch.from_numpy(part.start + found.codes)
+            store.write(width, places, torch.from_numpy(found.vectors), share)
             written = True
     return written

@@ -24,7 +24,7 @@ from crosstower.nn.places import (
 )
 from crosstower.nn.pooling import max_pool, ragged_max, without_tail
 from crosstower.nn.propagated_rows import PropagatedRows
-from crosstower.nn.rows import LocalRows, Rows, normal_rows
+from crosstower.nn.rows import LocalRows, Rows, Share, normal_rows
 from crosstower.nn.target_attention import TargetAttention
 from crosstower.nn.trained_pooling import SequencePool, build_pooling
 
@@ -194,6 +194,22 @@ class EmbeddingStore(nn.Module):
                     found.append(found[0].new_tensor([PADDING + field.place.offset]))
                 found.append(values.flatten().long() + field.place.offset)
         return torch.cat(found)
+
+    @torch.no_grad()
+    def write(self, table: str, places: Tensor, vectors: Tensor, share: Share) -> None:
+        """Write vectors into the rows of a table that this process holds.
+
+        Args:
+            table: name of the parameter in `tables`.
+            places: `[n]`, rows of the whole table.
+            vectors: `[n, d]`, into the first d of its D columns.
+            share: of this process.
+
+        """
+        held, values = share.of(self._sizes[table]), self.tables[table]
+        mine = (places >= held.start) & (places < held.stop)
+        rows = (places[mine] - held.start).to(values.device)
+        values[rows, : vectors.shape[1]] = vectors[mine].to(values)
 
     def sizes(self) -> dict[str, int]:
         """Return the rows of each table, by the name of its parameter in `tables`."""

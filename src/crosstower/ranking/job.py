@@ -182,6 +182,9 @@ class RankingJob:
         rows, world = self.prepared.rows[split], self.world
         return Batches(rows, size, seed=seed, rank=world.rank, processes=world.size)
 
+    def start_model(self, model: nn.Module, world: World) -> None:
+        """Do nothing: a ranker starts from random vectors, or from given ones."""
+
     def prepare_model(self, model: nn.Module) -> None:
         """Do nothing: a ranker reads rows in batches alone."""
 

@@ -164,6 +164,11 @@ class Retrieval(FrozenModel):
         default=None,
         description='Condition for positives, such as "click == 1" (default: all rows).',
     )
+    start: Literal["random", "spectral"] = Field(
+        default="random",
+        description="Initial vectors of items and their bag: random, or spectral, the strongest"
+        " singular vectors of the training pairs, for a retriever of ids alone.",
+    )
     objective: str = Field(default="sampled_softmax", min_length=1, description="Loss by name.")
     negatives: Negatives = Field(default=Negatives(), description="Sampling of negatives.")
     log_q: bool = Field(

@@ -37,6 +37,7 @@ from crosstower.retrieval.data.pairs import PairBatches
 from crosstower.retrieval.data.positions import PositionBatches
 from crosstower.retrieval.data.prepared_pairs import load_pairs, store_pairs
 from crosstower.retrieval.data.retrieval_data import RetrievalData, prepare_retrieval
+from crosstower.retrieval.data.spectral_start import check_spectral_start, start_from_spectrum
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.data.user_batches import UserBatches
 from crosstower.retrieval.files import lists_frame, write_catalogue
@@ -93,6 +94,7 @@ class RetrievalJob:
         tower_columns_of(recipe)
         check_sources(recipe)
         check_graph(recipe, world)
+        check_spectral_start(recipe)
         if recipe.model["name"] != "two_tower":
             raise RecipeError(
                 f"model.name: {recipe.model['name']} does not retrieve; a retrieval recipe takes:"
@@ -165,6 +167,11 @@ class RetrievalJob:
         lists = {field.name: field.pooling for field in self.encoder.layout.lists}
         history = self.data.sides.history
         return history is not None and trains_every_position(lists[history])
+
+    def start_model(self, model: nn.Module, world: World) -> None:
+        """Write the spectrum of the training pairs into a new model, if the recipe asks for it."""
+        if retrieval_section_of(self.recipe).start == "spectral":
+            start_from_spectrum(_retriever(model), self.data, world)
 
     def prepare_model(self, model: nn.Module) -> None:
         """Give a model with `graph_layers` the graph of the training rows."""

@@ -13,6 +13,7 @@ from crosstower.data.prepared_folder import PreparedFolder, Shards
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Source
 from crosstower.data.statistics import DatasetStats
+from crosstower.nn.world import World
 from crosstower.training.protocols import Objective, Stream
 
 
@@ -82,6 +83,10 @@ class Job(Protocol):
 
     def batches(self, seed: int) -> Stream:
         """Return the training batches of `batch_size` rows."""
+        ...
+
+    def start_model(self, model: nn.Module, world: World) -> None:
+        """Give a new model, whose tables are not divided yet, the vectors that it starts from."""
         ...
 
     def prepare_model(self, model: nn.Module) -> None:

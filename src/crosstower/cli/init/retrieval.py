@@ -24,10 +24,11 @@ _ORDERED_TRAINING = [
 """Settings of ordered histories, those of examples/amazon_beauty.yaml."""
 
 _IDS_MODEL = ["  normalise: false", "  temperature: 1.0", "  learn_temperature: false"]
+_IDS_RETRIEVAL = ["  start: spectral  # from the singular vectors of the training pairs"]
 _IDS_TRAINING = [
     "training:",
     "  batch_size: 4096",
-    "  embedding_learning_rate: 0.02",
+    "  embedding_learning_rate: 0.01",
     "  ema_decay: 0.995  # an average of the weights over about 200 steps",
     "  epochs: 100  # early stopping usually ends earlier",
 ]
@@ -86,10 +87,12 @@ def starter_retrieval_recipe(
     lines = [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
     lines += ["schema:", "  columns:", *(column_line(c, g) for c, g in columns.items())]
     lines += ["model:", "  name: two_tower", f"  item: {plain([item, *own])}  # the item tower"]
-    lines += ["  embedding_dim: 64", "  dim: 64", *(_ORDERED_MODEL if ordered else [])]
+    width = 128 if alone else 64
+    lines += [f"  embedding_dim: {width}", f"  dim: {width}", *(_ORDERED_MODEL if ordered else [])]
     lines += _IDS_MODEL if alone or ordered else []
     lines += ["retrieval:", f"  item: {plain(item)}"]
     lines += _retrieval(frame, user, times, labels, item)
+    lines += _IDS_RETRIEVAL if alone else []
     lines += _IDS_TRAINING if alone else _ORDERED_TRAINING if ordered else []
     return "\n".join(lines) + "\n"
 

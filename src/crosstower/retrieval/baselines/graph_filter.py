@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.linalg import svds
 
 from crosstower.errors import RecipeError
 from crosstower.retrieval.baselines.models import Histories, Scores
+from crosstower.retrieval.data.spectrum import inverse_roots, right_vectors, scaled_pairs
 
 
 @dataclass(frozen=True)
@@ -58,28 +57,16 @@ class GraphFilter:
                 "graph_filter: expected alpha of at least 0 and width of at least 1, got"
                 f" {alpha:g} and {width}"
             )
-        of_item = np.sqrt(np.bincount(histories.indices, minlength=histories.shape[1]))
-        of_user = np.sqrt(np.diff(histories.indptr))
-        inverse = np.divide(1.0, of_item, out=np.zeros_like(of_item), where=of_item > 0)
-        users = np.divide(1.0, of_user, out=np.zeros_like(of_user), where=of_user > 0)
-        scaled = sparse.diags_array(users) @ histories.astype(np.float64)
-        pairs: Any = sparse.csr_array(scaled @ sparse.diags_array(inverse))
-        vectors = _right_vectors(pairs, min(width, min(pairs.shape) - 1))
+        pairs: Any = scaled_pairs(histories)
+        of_item = np.bincount(histories.indices, minlength=histories.shape[1])
+        vectors = right_vectors(pairs, min(width, min(pairs.shape) - 1))
         return GraphFilter(
             pairs.astype(np.float32),
-            (vectors * inverse).astype(np.float32),
-            (alpha * vectors * of_item).astype(np.float32),
+            (vectors * inverse_roots(of_item)).astype(np.float32),
+            (alpha * vectors * np.sqrt(of_item)).astype(np.float32),
         )
 
     def scores(self, histories: Histories) -> Scores:
         """Return the filtered histories `[Q, N]`."""
         near = (histories @ self.pairs.T) @ self.pairs
         return near.toarray() + (histories @ self.low.T) @ self.high
-
-
-def _right_vectors(matrix: Any, count: int) -> NDArray[np.float64]:
-    """Return the right singular vectors `[count, N]` of the largest singular values."""
-    if count == 0:
-        return np.empty((0, matrix.shape[1]))
-    start = np.ones(min(matrix.shape))  # a fixed start, so that equal data have equal vectors
-    return np.asarray(svds(matrix, k=count, v0=start)[2])
