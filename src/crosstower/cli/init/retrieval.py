@@ -29,7 +29,7 @@ _IDS_TRAINING = [
     "training:",
     "  batch_size: 4096",
     "  embedding_learning_rate: 0.01",
-    "  ema_decay: 0.995  # an average of the weights over about 200 steps",
+    "  ema_decay: 0.998  # an average of the weights over about 500 steps",
     "  epochs: 100  # early stopping usually ends earlier",
 ]
 """Settings of ids alone, which `python -m benchmarks ids_only` compares with other models."""
