@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from crosstower.training.optimizers.coalesce import coalesce
 
 STEPS = "average.steps"
-_PREFIX = "average."
 _CHUNK = 65_536  # rows whose average and weights change places at once
 
 
@@ -71,10 +70,19 @@ class WeightAverage:
         finally:
             self._swap()
 
+    def of(self, name: str) -> dict[str, Tensor]:
+        """Return the averages of a parameter's rows and the steps up to which they are, by name.
+
+        They are not brought up to date: that would round them once more than in a training without
+        a checkpoint here.
+        """
+        if name not in self.values:
+            return {}
+        return {f"average.{name}": self.values[name], f"reached.{name}": self._reached[name]}
+
     def state(self) -> dict[str, Tensor]:
-        """Return the averages by `average.PARAMETER`, and the number of steps."""
-        self._reach_all()
-        named = {f"{_PREFIX}{name}": value for name, value in self.values.items()}
+        """Return `of` each parameter, and the number of steps."""
+        named = {key: value for name in self.values for key, value in self.of(name).items()}
         return named | {STEPS: torch.tensor(self.steps)}
 
     @torch.no_grad()
@@ -86,10 +94,9 @@ class WeightAverage:
         if STEPS not in state:
             return
         self.steps = int(state[STEPS])
-        for name, value in self.values.items():
-            self._reached[name].fill_(self.steps)
-            if f"{_PREFIX}{name}" in state:
-                value.copy_(state[f"{_PREFIX}{name}"])
+        for key, value in self.state().items():
+            if key in state and key != STEPS:
+                value.copy_(state[key])
 
     @torch.no_grad()
     def _reach_all(self) -> None:

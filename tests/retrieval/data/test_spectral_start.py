@@ -98,7 +98,8 @@ def test_items_without_a_pair_and_dimensions_beyond_the_rank_stay_random(
     random, model = new_model(data, width), new_model(data, width)
     start_from_spectrum(model, data, ALONE)
     before, after = vectors_of(random, data)[0], vectors_of(model, data)[0]
-    rank = min(pairs_of(data).shape) - 1
+    rank = np.linalg.matrix_rank(pairs_of(data))
+    assert rank < min(width, *pairs_of(data).shape) + 1
     np.testing.assert_array_equal(before[:, rank:], after[:, rank:])
     assert (before[:, :rank] != after[:, :rank]).any()
     unseen = ~pairs_of(data).any(0)
@@ -127,7 +128,8 @@ def test_a_random_start_is_random(data: RetrievalData, tmp_path: Path) -> None:
         (None, {"model": {"query_hidden": [8]}}, "drop model.query_hidden"),
         (None, {"model": {"embedding_dim": 8}}, "got 8 and model.dim 4"),
         (BAG | {"had": {"kind": "bag", "dim": 6}}, {}, "got 6 and model.dim 4"),
-        (None, {"training": {"pretrained": {"film": "v.parquet"}}}, "gives these vectors too"),
+        (BAG | {"film": {"kind": "categorical", "hash_buckets": 9}}, {}, "film.hash_buckets"),
+        (None, {"training": {"pretrained": {"film": "v.parquet"}}}, "film gives these vectors too"),
     ],
 )
 def test_other_recipes_are_refused(

@@ -29,8 +29,8 @@ def check_spectral_start(recipe: Recipe) -> None:
     """Refuse `retrieval.start: spectral` where the vectors are not those of items and their bags.
 
     Raises:
-        RecipeError: a tower reads other columns or has layers, both towers share a table, vectors
-            are given, or their width is not that of the model.
+        RecipeError: a tower reads other columns or has layers, both towers or two items share
+            vectors, vectors are given, or their width is not that of the model.
 
     """
     section, sides = retrieval_section_of(recipe), tower_columns_of(recipe)
@@ -43,8 +43,8 @@ def check_spectral_start(recipe: Recipe) -> None:
             f"{_KEY}: needs a query of the user's items alone; set retrieval.history: COLUMN and"
             " declare it as {kind: bag}, without a table of another column"
         )
-    (name, *others), given = sides.item, set(recipe.training.pretrained)
-    if others or tuple(columns[name].sources(name)) != (section.item,):
+    item, *others = sides.item
+    if others or tuple(columns[item].sources(item)) != (section.item,):
         raise RecipeError(
             f"{_KEY}: needs an item tower of ids alone; set model.item to the column of"
             f" {section.item}"
@@ -52,16 +52,26 @@ def check_spectral_start(recipe: Recipe) -> None:
     layers = [key for key in ("query_hidden", "item_hidden", "graph_layers") if model.get(key)]
     if layers:
         raise RecipeError(f"{_KEY}: needs vectors without layers; drop model.{layers[0]}")
-    if given & {name, sides.history}:
-        raise RecipeError(f"{_KEY}: training.pretrained gives these vectors too; drop one of them")
     config = TwoTower.Config.model_validate({k: v for k, v in model.items() if k != "name"})
-    for column in (columns[name], bag):
-        width = getattr(column, "dim", None) or config.embedding_dim
-        if width != config.dim:
-            raise RecipeError(
-                f"{_KEY}: needs embeddings as wide as the vectors, got {width} and model.dim"
-                f" {config.dim}; set model.embedding_dim: {config.dim}"
-            )
+    for name in (item, sides.history or ""):
+        _check_vectors(recipe, name, config)
+
+
+def _check_vectors(recipe: Recipe, name: str, config: TwoTower.Config) -> None:
+    """Refuse a column whose values have no vectors of their own, of the model's width."""
+    column: Any = recipe.schema_.columns[name]
+    if column.hash_buckets is not None:
+        raise RecipeError(
+            f"{_KEY}: needs a vector per item, and items share hash buckets; drop"
+            f" schema.columns.{name}.hash_buckets"
+        )
+    if name in recipe.training.pretrained:
+        raise RecipeError(f"{_KEY}: training.pretrained.{name} gives these vectors too; drop one")
+    if (width := column.dim or config.embedding_dim) != config.dim:
+        raise RecipeError(
+            f"{_KEY}: needs embeddings as wide as the vectors, got {width} and model.dim"
+            f" {config.dim}; set model.embedding_dim: {config.dim}"
+        )
 
 
 def start_from_spectrum(model: TwoTower, data: RetrievalData, world: World) -> None:
@@ -70,7 +80,7 @@ def start_from_spectrum(model: TwoTower, data: RetrievalData, world: World) -> N
     With V the right singular vectors of R̃ = D_U^-½ R D^-½, an item starts as its row of V, and as
     a part of a user's history as its row of D^-½ V: the query of a user x is then the low-pass
     filter x D^-½ V of GF-CF (Shen et al. 2021). Both are scaled to the size of random vectors.
-    Items without a training pair keep random ones, and so do dimensions beyond the rank.
+    Items without a training pair keep random ones, and so do dimensions beyond the rank of R̃.
 
     Args:
         model: new, before its tables are divided; of several processes, with the rows of this one.
@@ -81,17 +91,25 @@ def start_from_spectrum(model: TwoTower, data: RetrievalData, world: World) -> N
     encoder, history = data.query_encoder(), data.sides.history or ""
     pairs = _pairs(data)
     count = min(model.dim, min(pairs.shape) - 1)
-    of_item, found = inverse_roots(pairs.sum(axis=0)), list[NDArray[np.float64]]()
+    users_of, found = pairs.sum(axis=0), list[NDArray[np.float64]]()
     # The vectors of two machines can differ in their signs, so that one computes them.
     world.first(lambda: found.append(right_vectors(scaled_pairs(pairs), count)))
-    own = found[0].T.copy() if found else np.zeros((pairs.shape[1], count))
+    own = np.zeros((pairs.shape[1], count))
+    if found:
+        own[:, : len(found[0])] = found[0].T
     vectors = world.sum(torch.from_numpy(own))
+    vectors = vectors[:, vectors.any(0)]  # the rank may be lower
     share, (item,) = Share(world.rank, world.size), data.sides.item
     fields = {field.name: field for field in (*model.layout.codes, *model.layout.lists)}
-    codes = data.item_batch.codes[:, int(model.embed.places_of([item])[0])]
-    _write(model.embed, fields[item].table, codes, vectors, share)
-    parts = vectors * torch.from_numpy(of_item).unsqueeze(1)
-    _write(model.embed, fields[history].table, encoder.codes[:-1], parts, share)
+    own_codes = data.item_batch.codes[:, int(model.embed.places_of([item])[0])]
+    parts = vectors * torch.from_numpy(inverse_roots(users_of)).unsqueeze(1)
+    sold = torch.from_numpy(users_of > 0)
+    for table, codes, values in (
+        (fields[item].table, own_codes, vectors),
+        (fields[history].table, encoder.codes[:-1], parts),
+    ):
+        known = sold & (codes >= RESERVED_CODES)
+        _write(model.embed, table, codes[known], values[known], share)
 
 
 def _pairs(data: RetrievalData) -> Any:
@@ -106,11 +124,10 @@ def _pairs(data: RetrievalData) -> Any:
 
 def _write(store: EmbeddingStore, table: str, codes: Tensor, vectors: Tensor, share: Share) -> None:
     """Write the vectors of items, as large as random ones, into the rows of their codes."""
-    known = (codes >= RESERVED_CODES) & vectors.any(1)
-    size = vectors[known].square().mean().sqrt().clamp(min=1e-12)
-    scaled = (vectors[known] * (INIT_STD / size)).float()
+    size = vectors.square().mean().sqrt().clamp(min=1e-12)
+    scaled = (vectors * (INIT_STD / size)).float()
     for width, parts in store.code_rows().items():
         for part in parts:
             if part.table == table:
-                places = part.start + codes[known].long()
+                places = part.start + codes.long()
                 store.write(width.rpartition(".")[2], places, scaled, share)

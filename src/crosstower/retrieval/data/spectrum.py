@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import svds
+from scipy.sparse.linalg import aslinearoperator, eigsh
+
+_NOTHING = 1e-6
+"""Share of the largest singular value below which one is rounding."""
 
 
 def scaled_pairs(pairs: Any) -> Any:
@@ -35,14 +38,26 @@ def inverse_roots(counts: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def right_vectors(matrix: Any, count: int) -> NDArray[np.float64]:
-    """Return the right singular vectors `[count, N]` of the largest singular values, ascending.
+    """Return the right singular vectors `[n, N]` of the largest singular values, ascending.
+
+    Equal matrices have equal vectors. There are fewer than `count` if the rank is lower.
+
+    >>> right_vectors(sparse.csr_array([[3.0, 4.0, 0.0], [3.0, 4.0, 0.0]]), 1).round(3).tolist()
+    [[0.6, 0.8, 0.0]]
 
     Args:
         matrix: sparse `[U, N]`.
         count: less than U and N.
 
     """
-    if count == 0:
-        return np.empty((0, matrix.shape[1]))
-    start = np.ones(min(matrix.shape))  # a fixed start, so that equal data have equal vectors
-    return np.asarray(svds(matrix, k=count, v0=start)[2])
+    users, items = matrix.shape
+    if count == 0 or matrix.nnz == 0:
+        return np.empty((0, items))
+    one, other = (matrix, matrix.T) if users <= items else (matrix.T, matrix)
+    squares: Any = aslinearoperator(one) @ aslinearoperator(other)
+    # A fixed start, and a fixed generator for where the spectrum is degenerate.
+    squared, vectors = eigsh(squares, k=count, v0=np.ones(one.shape[0]), rng=0)
+    kept = squared > _NOTHING**2 * squared.max()
+    vectors = vectors[:, kept]
+    found = vectors.T if users > items else (other @ vectors / np.sqrt(squared[kept])).T
+    return found * np.sign(found[np.arange(len(found)), np.abs(found).argmax(1)])[:, None]

@@ -187,8 +187,9 @@ def blocks(
     """
     tables = sharded_rows(model)
     found = {f"model.{name}": _block(rows.weights, rows) for name, rows in tables.items()}
-    averages = average.values if average is not None else {}
-    found |= {f"average.{n}": _block(averages[n], tables[n]) for n in tables if n in averages}
+    if average is not None:
+        for name, rows in tables.items():
+            found |= {key: _block(value, rows) for key, value in average.of(name).items()}
     kinds = FusedTables, TableOptimizer
     first = next((i for i, o in enumerate(optimizers) if isinstance(o, kinds)), 0)
     embeddings = [rows for name, rows in tables.items() if is_embedding(name)]

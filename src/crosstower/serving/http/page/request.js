@@ -32,7 +32,7 @@ export function openRequest(model, submit) {
 function fillFrom(address, form) {
   for (const [id, value] of address) {
     const field = [...form.elements].find((element) => element.id === id);
-    if (field === undefined) continue;
+    if (!field?.matches("input, textarea")) continue;
     field.value = value;
     field.dispatchEvent(new Event("input"));
   }
