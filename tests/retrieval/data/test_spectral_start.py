@@ -124,6 +124,7 @@ def test_a_random_start_is_random(data: RetrievalData, tmp_path: Path) -> None:
         (BAG | {"had": {"kind": "sequence", "table": "film"}}, {}, "declare it as {kind: bag}"),
         (BAG | {"user": "categorical"}, {}, "a query of the user's items alone"),
         (BAG | {"genre": "categorical"}, {"model": {"item": ["film", "genre"]}}, "of ids alone"),
+        (BAG | {"film": "numeric"}, {}, "a categorical column of film"),
         (None, {"model": {"item_hidden": [8]}}, "drop model.item_hidden"),
         (None, {"model": {"query_hidden": [8]}}, "drop model.query_hidden"),
         (None, {"model": {"embedding_dim": 8}}, "got 8 and model.dim 4"),

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
 from crosstower.errors import RecipeError
@@ -16,7 +15,8 @@ from crosstower.nn.embedding import INIT_STD, EmbeddingStore
 from crosstower.nn.rows import Share
 from crosstower.nn.world import World
 from crosstower.recipe.recipe import Recipe
-from crosstower.recipe.schema import Bag
+from crosstower.recipe.schema import Bag, Categorical
+from crosstower.retrieval.baselines.models import histories_of
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.spectrum import inverse_roots, right_vectors, scaled_pairs
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
@@ -44,10 +44,11 @@ def check_spectral_start(recipe: Recipe) -> None:
             " declare it as {kind: bag}, without a table of another column"
         )
     item, *others = sides.item
-    if others or tuple(columns[item].sources(item)) != (section.item,):
+    of_ids = isinstance(columns[item], Categorical) and not others
+    if not of_ids or tuple(columns[item].sources(item)) != (section.item,):
         raise RecipeError(
-            f"{_KEY}: needs an item tower of ids alone; set model.item to the column of"
-            f" {section.item}"
+            f"{_KEY}: needs an item tower of ids alone; set model.item to a categorical column"
+            f" of {section.item}"
         )
     layers = [key for key in ("query_hidden", "item_hidden", "graph_layers") if model.get(key)]
     if layers:
@@ -89,7 +90,8 @@ def start_from_spectrum(model: TwoTower, data: RetrievalData, world: World) -> N
 
     """
     encoder, history = data.query_encoder(), data.sides.history or ""
-    pairs = _pairs(data)
+    users, items = data.train.pairs(np.arange(len(data.rows.users)))
+    pairs = histories_of(users, items, shape=(len(data.rows.users), len(data.items)))
     count = min(model.dim, min(pairs.shape) - 1)
     users_of, found = pairs.sum(axis=0), list[NDArray[np.float64]]()
     # The vectors of two machines can differ in their signs, so that one computes them.
@@ -110,16 +112,6 @@ def start_from_spectrum(model: TwoTower, data: RetrievalData, world: World) -> N
     ):
         known = sold & (codes >= RESERVED_CODES)
         _write(model.embed, table, codes[known], values[known], share)
-
-
-def _pairs(data: RetrievalData) -> Any:
-    """Return the 0/1 matrix `[U, N]` of the training rows."""
-    users, items = data.train.pairs(np.arange(len(data.rows.users)))
-    shape = len(data.rows.users), len(data.items)
-    matrix = sparse.csr_array((np.ones(len(users)), (users, items)), shape=shape)
-    matrix.sum_duplicates()
-    matrix.data[:] = 1.0
-    return matrix
 
 
 def _write(store: EmbeddingStore, table: str, codes: Tensor, vectors: Tensor, share: Share) -> None:
