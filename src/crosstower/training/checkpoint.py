@@ -172,7 +172,7 @@ def load_checkpoint(
         path: of the checkpoint, by any number of processes.
         model: gets the weights.
         optimizers: get their states.
-        average: gets its state; it begins anew if the checkpoint has none.
+        average: gets its state, or starts afresh if the checkpoint has none.
         world: of the training; each of its processes gets its rows.
 
     Raises:

@@ -56,7 +56,7 @@ class WeightAverage:
         """Bring the averages of what the next step changes up to date; call it before the step."""
         for name, weights in self._weights.items():
             if weights.grad is not None:
-                rows = coalesce(weights.grad)[0] if weights.grad.is_sparse else None
+                rows = coalesce(weights.grad)[0] if weights.grad.is_sparse else slice(None)
                 self._reach(name, rows)
         self.steps += 1
 
@@ -102,14 +102,11 @@ class WeightAverage:
     def _reach_all(self) -> None:
         for name, value in self.values.items():
             for start in range(0, len(_rows(value)), _CHUNK):
-                stop = min(start + _CHUNK, len(_rows(value)))
-                self._reach(name, torch.arange(start, stop, device=value.device))
+                self._reach(name, slice(start, start + _CHUNK))
 
-    def _reach(self, name: str, rows: Tensor | None) -> None:
+    def _reach(self, name: str, rows: Tensor | slice) -> None:
         """Bring rows up to the present step, since whose last one their weights were the same."""
         weights, values, reached = self._weights[name], self.values[name], self._reached[name]
-        if rows is None:
-            rows = torch.arange(len(reached), device=reached.device)
         of_rows, weights = _rows(values), _rows(weights.detach())[rows]
         kept = self._kept(reached[rows].double()).to(weights.dtype).view(-1, *_ones(weights))
         of_rows[rows] = torch.lerp(weights, of_rows[rows], kept)

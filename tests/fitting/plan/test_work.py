@@ -41,7 +41,7 @@ def test_an_average_of_the_weights_is_counted() -> None:
     plain, averaged = (work(model, training=t) for t in ({}, {"ema_decay": 0.99}))
     assert averaged.dense_states == plain.dense_states + 1
     grown = [b.state - a.state for a, b in zip(plain.tables, averaged.tables, strict=True)]
-    assert grown == [4 * t.width + 4 for t in plain.tables]  # the step of each row beside it
+    assert grown == [4 * t.width + 4 for t in plain.tables]  # and the number of the row's last step
     assert {t.width for t in plain.tables} == {1, 4}
 
 
