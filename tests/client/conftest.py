@@ -72,7 +72,8 @@ def _request(connection: socket.socket) -> bytes:
 
 
 def response(status: str, body: bytes, *headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
+    # The header: without it, a client may send its next request before the connection is closed.
+    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
