@@ -38,7 +38,7 @@ def test_processes_have_the_losses_of_one(tmp_path: Path) -> None:
             expected, found = alone["losses"][name], together["losses"][name]
             assert len(found) == STEPS
             assert found == pytest.approx(expected, rel=0, abs=1e-6), (name, size)
-            assert min(found[-3:]) < found[0], name
+            assert sum(found[-5:]) < sum(found[:5]), name
         assert_equal_metrics(together["metrics"], alone["metrics"])
         assert_ordinary_run(tmp_path / f"rank-{size}", tmp_path / "rank-1")
 
