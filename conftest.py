@@ -13,8 +13,8 @@ QUICK = "not slow"  # as in pyproject.toml
 
 # Read by torch when it loads, also in the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Read by gRPC (Milvus, Ray) when it loads: in a process that is forked to start a program as another
-# user, its threads would come back before the program starts, and abort it.
+# Read by gRPC (Milvus, Ray) when it loads: in a process that is forked to start a program as
+# another user, its threads would come back before the program starts, and abort it.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 

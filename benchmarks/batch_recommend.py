@@ -17,7 +17,7 @@ import polars as pl
 
 from benchmarks.machine import describe
 from benchmarks.serving_bundle import serving_bundle
-from crosstower.retrieval.files import USER
+from crosstower.retrieval.run_files import USER
 from crosstower.serving.batch_jobs.recommend import recommend_users
 from crosstower.serving.bundle import Bundle
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from crosstower.blending.exploration.plackett_luce import PlackettLuce
 from crosstower.blending.exploration.pool import Pool
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest
 
 SHOWN = 3

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from benchmarks.machine import describe
 from crosstower.fitting.plan.formulas import FLOAT
-from crosstower.nn.rows import Share
-from crosstower.training.distributed.tables import Fused, ShardedRows
+from crosstower.nn.table_rows import Share
+from crosstower.training.distributed.sharded_tables import Fused, ShardedRows
 from crosstower.training.distributed.world import ProcessWorld
 from crosstower.training.optimizers.rowwise_adagrad import RowwiseAdagrad
 

@@ -13,11 +13,11 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from benchmarks import lightgcn
-from crosstower.evaluation.metrics.lists import list_metrics
+from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.retrieval.baselines.bspm import Bspm
 from crosstower.retrieval.baselines.graph_filter import GraphFilter
-from crosstower.retrieval.baselines.lists import best_items
 from crosstower.retrieval.baselines.models import Ease, ItemKnn, Popularity
+from crosstower.retrieval.baselines.top_items import best_items
 
 K = 20
 WIDTHS = (64, 128, 256)

@@ -98,7 +98,7 @@ def digests(folder: Path) -> list[Any]:
 
 def first_batch(folder: str, name: str) -> dict[str, float]:
     from crosstower.data.counters.counted_source import counted_training_source
-    from crosstower.data.encoders.fit import EncoderFit
+    from crosstower.data.encoders.encoder_fit import EncoderFit
     from crosstower.data.progress import no_progress
     from crosstower.fitting.prepared import prepared_for
     from crosstower.ranking.job import RankingJob

@@ -27,7 +27,7 @@ from benchmarks.machine import describe
 from benchmarks.rank_models import compare_models
 from crosstower.data.batch import Batch
 from crosstower.data.layout import PADDING, RESERVED_CODES, CodeField, Head, Layout, ListField
-from crosstower.data.request import Request
+from crosstower.data.request_batch import Request
 from crosstower.models.registry import build
 
 CANDIDATES = (1, 100, 500, 5_000)

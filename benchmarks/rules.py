@@ -16,7 +16,7 @@ import polars as pl
 
 from benchmarks.machine import describe
 from crosstower.blending.rules.apply import apply_rules
-from crosstower.blending.rules.rows import RuleRows
+from crosstower.blending.rules.attributes import RuleRows
 from crosstower.recipe.rules import Rules
 
 NOW = 1_790_000_000.0

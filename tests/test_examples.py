@@ -22,8 +22,8 @@ from crosstower.data.datasets.worlds.restaurants import CUISINES, TAGS, restaura
 from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import load_recipe
 from crosstower.recipe.yaml_reader import read_yaml
-from crosstower.retrieval.files import COUNT, ID
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import COUNT, ID
 from crosstower.training.history import history
 from crosstower.training.run import Run
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from crosstower.data.cleaner import Cleaner
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.sources.source import Chunk
 from crosstower.data.statistics import DatasetCounter, DatasetStats
 from crosstower.errors import DataError

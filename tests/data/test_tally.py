@@ -1,6 +1,6 @@
 """What is counted while rows are scored."""
 
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.sources.joins import JoinMatch
 from crosstower.data.tally import Tally
 

@@ -3,7 +3,7 @@
 import polars as pl
 
 from crosstower.data.cleaner import Cleaner
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.sources.source import Chunk
 from crosstower.data.unseen import Unseen
 from crosstower.recipe.schema import Schema

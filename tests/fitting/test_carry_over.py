@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.layout import CodeField, ListField
 from crosstower.errors import RunError
 from crosstower.fitting import carry_over

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import Recipe, parse_recipe
-from crosstower.retrieval.files import FOLDER, load_lists
+from crosstower.retrieval.run_files import FOLDER, load_lists
 from crosstower.serving.bundle import make_bundle
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.training import weight_files

@@ -12,7 +12,7 @@ import crosstower as ct
 from crosstower.errors import DataError, RecipeError
 from crosstower.fitting.pretrained import GivenVectors, _write
 from crosstower.nn.embedding import EmbeddingStore
-from crosstower.nn.rows import Share, building
+from crosstower.nn.table_rows import Share, building
 from crosstower.training.run import Run
 
 from ..conftest import rows

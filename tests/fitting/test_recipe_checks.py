@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from crosstower.data.encoders.fit import EncoderFit, draft_layout
+from crosstower.data.encoders.encoder_fit import EncoderFit, draft_layout
 from crosstower.errors import RecipeError, RunError
 from crosstower.fitting.fit import fit
 from crosstower.fitting.recipe_checks import check_recipe

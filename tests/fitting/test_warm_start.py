@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from crosstower.cli.main import main
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.files import load_encoder
+from crosstower.data.encoders.encoder_files import load_encoder
 from crosstower.errors import RecipeError, RunError
 from crosstower.fitting import carry_over
 from crosstower.fitting.fit import fit

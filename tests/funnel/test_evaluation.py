@@ -11,12 +11,12 @@ from scipy.special import expit
 from crosstower.data.counters.counted_source import counted_source_of
 from crosstower.data.datasets import worlds
 from crosstower.errors import DataError, QueryError
-from crosstower.evaluation.metrics.lists import list_metrics
+from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.funnel.evaluation import FunnelLists, evaluate_funnel, funnel_lists
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.queries import FunnelQueries, queries_of_rows, queries_of_run
 from crosstower.funnel.report import FunnelReport
-from crosstower.retrieval.files import COUNT, load_lists
+from crosstower.retrieval.run_files import COUNT, load_lists
 
 from ..fixtures.counted_films import CountedFilms
 from ..fixtures.funnels import Runs, watches

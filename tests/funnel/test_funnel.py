@@ -15,8 +15,8 @@ from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.funnel import Funnel
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.own_columns import ROW
-from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import SEEN_ITEMS, USER
 from crosstower.training.run import Run
 
 from ..fixtures.batches import Ask, batch_lists

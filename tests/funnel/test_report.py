@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.evaluation.metrics.per_user import bootstrap_interval
+from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.funnel.report import (
     Change,
     Estimate,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crosstower.evaluation.metrics.lists import list_metrics
+from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.funnel.evaluation import FunnelLists, evaluate_funnel, funnel_lists
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.queries import FunnelQueries, queries_of_run

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from crosstower.errors import DataError
-from crosstower.evaluation.metrics.lists import list_metrics
+from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.funnel.stages import (
     Step,
     best_order,

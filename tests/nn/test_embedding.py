@@ -6,7 +6,7 @@ import torch
 from crosstower.data.layout import RESERVED_CODES, UNSEEN, CodeField, ListField
 from crosstower.data.ragged import Ragged
 from crosstower.nn.embedding import EmbeddingStore
-from crosstower.nn.rows import LocalRows
+from crosstower.nn.table_rows import LocalRows
 
 CODES = (
     CodeField("user", 10, "user"),

@@ -6,7 +6,7 @@ import torch
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import CodeField, Layout, ListField
-from crosstower.data.request import Request
+from crosstower.data.request_batch import Request
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.towers import SHORTEST, Tower, unit_vectors
 

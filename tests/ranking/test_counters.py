@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from crosstower.cli.evaluate import evaluate_app
 from crosstower.cli.predict import predict_app
+from crosstower.data.counters.count_files import load_counts
 from crosstower.data.counters.counted_source import counted_training_source
-from crosstower.data.counters.files import load_counts
 from crosstower.errors import DataError, RunError
 from crosstower.experiments.off_policy.evaluate import evaluate_policy
 from crosstower.fitting.fit import fit

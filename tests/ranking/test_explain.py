@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.sources.source import Chunk
 from crosstower.ranking.explain import shapley_values
 from crosstower.ranking.mixed_rows import ColumnMixer

@@ -4,7 +4,7 @@ import torch
 
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.ragged import padded
 from crosstower.data.sources.source import Chunk
 from crosstower.ranking.mixed_rows import ColumnMixer, with_layout

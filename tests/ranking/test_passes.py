@@ -6,7 +6,7 @@ import torch
 
 from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.sources.source import FrameSource
 from crosstower.data.split import Splitter, fit_splitter
 from crosstower.ranking.passes import RowReading, encode, learn

@@ -12,7 +12,7 @@ import torch
 
 from crosstower.data.batch import Batch
 from crosstower.data.counters.counted_source import counted_training_source
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.errors import DataError, RecipeError
 from crosstower.ranking import piecewise
 from crosstower.ranking.data import Prepared, prepare

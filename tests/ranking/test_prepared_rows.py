@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from crosstower.data.batch import Batch
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.prepared_folder import write_prepared
 from crosstower.data.reading import source_of
 from crosstower.errors import RunError

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from crosstower.blending.blender import fit_blend
 from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
-from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.encoders.request import RequestEncoder
+from crosstower.data.encoders.encoder_fit import EncoderFit
+from crosstower.data.encoders.request_encoder import RequestEncoder
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import QueryError, RunError
 from crosstower.models.registry import build, model_names

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import crosstower as ct
 from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.own_columns import MARK, attribute_names, check_kept, label_name, raw_name

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from crosstower.errors import QueryError
-from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.queries import Queries
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import SEEN_ITEMS, USER
 from crosstower.training.run import Run
 
 NOBODY = np.empty(0, np.int64)

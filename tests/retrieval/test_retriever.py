@@ -9,9 +9,9 @@ import pytest
 import crosstower as ct
 from crosstower.errors import CrosstowerWarning, QueryError, RunError
 from crosstower.funnel.online.request import FunnelRequest
-from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import SEEN_ITEMS, USER
 from crosstower.serving.bundle.live import Live
 from crosstower.training.run import Run
 

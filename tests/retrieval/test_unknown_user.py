@@ -9,8 +9,8 @@ from crosstower.cli.main import app
 from crosstower.errors import CrosstowerWarning
 from crosstower.fitting.fit import fit
 from crosstower.funnel.online.request import FunnelRequest
-from crosstower.retrieval.files import COUNT
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import COUNT
 from crosstower.serving.bundle.building import make_bundle
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.responses import list_response

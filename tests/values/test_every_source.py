@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from crosstower.cli.init.retrieval import starter_retrieval_recipe
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.encoders.row import RowEncoder
+from crosstower.data.encoders.encoder_fit import EncoderFit
+from crosstower.data.encoders.row_encoder import RowEncoder
 from crosstower.data.ragged import padded
 from crosstower.data.sources import csv_files
 from crosstower.data.sources.source import FilteredSource, Source, open_source

@@ -18,7 +18,7 @@ from crosstower.blending.comparison import (
     Measured,
 )
 from crosstower.blending.diversity import Counts
-from crosstower.blending.lists import Lists
+from crosstower.blending.measured_lists import Lists
 from crosstower.blending.measures import Measures
 from crosstower.blending.tuning import Tuned
 from crosstower.evaluation.metrics.per_user import bootstrap_difference

@@ -69,7 +69,7 @@ def experiment_report(
 def print_experiment(report: ExperimentReport) -> None:
     """Print the verdicts, the tables and the notes."""
     from crosstower.cli.tables import console, print_table
-    from crosstower.experiments.tables import tables_of
+    from crosstower.experiments.report_tables import tables_of
 
     out = console()
     for words in report.verdicts:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoded_rows import EncodedRows
-from crosstower.data.parts import filled_part_of
 from crosstower.data.prefetch import prefetch
+from crosstower.data.process_parts import filled_part_of
 
 PREFETCHED = 2
 

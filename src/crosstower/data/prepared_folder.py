@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.files import save_encoder
+from crosstower.data.encoders.encoder_files import save_encoder
 from crosstower.data.encoders.learned import Learned, load_learned, save_learned
 from crosstower.data.shards import Shard, ShardedRows
 from crosstower.data.statistics import DatasetStats

@@ -22,7 +22,7 @@ from crosstower.evaluation.reports.page import (
 from crosstower.evaluation.reports.plots import ACCENT, SOFT, inline_svg
 from crosstower.experiments.lifts import Lift
 from crosstower.experiments.report import ExperimentReport
-from crosstower.experiments.tables import tables_of
+from crosstower.experiments.report_tables import tables_of
 from crosstower.values.addresses.address import Place
 
 

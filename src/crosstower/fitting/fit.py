@@ -19,8 +19,8 @@ from rich.console import Console
 
 from crosstower.blending.blend_run import blend_run
 from crosstower.data.counters.counted_source import counted_training_source
-from crosstower.data.encoders.files import load_encoder, save_encoder
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_files import load_encoder, save_encoder
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.encoders.learned import Learned, load_learned, save_learned
 from crosstower.data.prepared_folder import PreparedFolder
 from crosstower.data.progress import progress_console, progress_on
@@ -47,7 +47,7 @@ from crosstower.nn.sequences.registry import SEQUENCES
 from crosstower.nn.world import World
 from crosstower.ranking.results import write_results
 from crosstower.recipe.arguments import count_of
-from crosstower.recipe.kinds.lists import ListColumn
+from crosstower.recipe.kinds.id_lists import ListColumn
 from crosstower.recipe.kinds.registry import COLUMNS
 from crosstower.recipe.overrides import Overrides
 from crosstower.recipe.recipe import Recipe, as_recipe

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crosstower.data.counters.counted_source import counted_training_source
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.encoders.learned import Learned
 from crosstower.data.prepared_folder import (
     MANIFEST,

@@ -14,7 +14,7 @@ from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.sources.source import open_source
 from crosstower.errors import DataError, RecipeError, did_you_mean
 from crosstower.nn.embedding import EmbeddingStore
-from crosstower.nn.rows import Share
+from crosstower.nn.table_rows import Share
 from crosstower.nn.world import World
 from crosstower.recipe.kinds.coded import coded_columns
 from crosstower.recipe.recipe import Recipe

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from crosstower.data.encoders.fit import draft_layout
+from crosstower.data.encoders.encoder_fit import draft_layout
 from crosstower.errors import RecipeError
 from crosstower.fitting.attention_memory import attention_notes
 from crosstower.fitting.pretrained import check_pretrained

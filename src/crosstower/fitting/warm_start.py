@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.fit import EncoderFit, draft_layout
+from crosstower.data.encoders.encoder_fit import EncoderFit, draft_layout
 from crosstower.errors import RecipeError, RunError
 from crosstower.fitting.carry_over import (
     NEW,

@@ -21,7 +21,7 @@ from crosstower.data.split import HISTORY_ROWS, SPLITS
 from crosstower.data.times.clock import Clock
 from crosstower.errors import DataError, RunError
 from crosstower.funnel.online.candidates import columns_of
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked, RequestState
 from crosstower.funnel.queries import check_same, positives_of
 from crosstower.funnel.retrieved_columns import RETRIEVED, SCORE

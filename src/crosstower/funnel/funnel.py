@@ -20,11 +20,11 @@ from crosstower.errors import DataError, QueryError, RunError, notify
 from crosstower.funnel.list_table import list_table
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.counters import OnlineCounters
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.request import FunnelRequest, Ranked, with_missing_columns
 from crosstower.funnel.retrieved import queries_of, retrieve_candidates
-from crosstower.funnel.rows import RowMaker
+from crosstower.funnel.row_maker import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION, RAW, Scorer
 from crosstower.recipe.arguments import count_of

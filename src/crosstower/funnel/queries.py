@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.data.progress import OnProgress
 from crosstower.data.reading import source_of, training_source, undivided
 from crosstower.data.sources.source import FilteredSource, Source
@@ -22,8 +22,8 @@ from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.leaks import leak_notes, raw_at
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.recipe import Recipe
-from crosstower.retrieval.baselines.lists import recommend
 from crosstower.retrieval.baselines.models import Popularity, histories_of
+from crosstower.retrieval.baselines.top_items import recommend
 from crosstower.retrieval.data.evaluation_queries import (
     EvaluationQueries,
     evaluation_queries,
@@ -34,9 +34,9 @@ from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.evaluate import earlier_of
-from crosstower.retrieval.files import COUNT, ID, read_queries
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import COUNT, ID, read_queries
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
 from crosstower.values.columns import to_ids

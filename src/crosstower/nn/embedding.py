@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from crosstower.data.layout import PADDING, CodeField, ListField
 from crosstower.data.prefixes import Prefixes
 from crosstower.data.ragged import Lists, Ragged, joined_lists
-from crosstower.nn.places import (
+from crosstower.nn.pooling import max_pool, ragged_max, without_tail
+from crosstower.nn.propagated_rows import PropagatedRows
+from crosstower.nn.shared_tables import (
     CodeRows,
     Place,
     code_rows_of,
@@ -22,9 +24,7 @@ from crosstower.nn.places import (
     places_of_tables,
     reserved_rows,
 )
-from crosstower.nn.pooling import max_pool, ragged_max, without_tail
-from crosstower.nn.propagated_rows import PropagatedRows
-from crosstower.nn.rows import LocalRows, Rows, Share, normal_rows
+from crosstower.nn.table_rows import LocalRows, Rows, Share, normal_rows
 from crosstower.nn.target_attention import TargetAttention
 from crosstower.nn.trained_pooling import SequencePool, build_pooling
 

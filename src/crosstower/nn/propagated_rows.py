@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from crosstower.errors import RecipeError, TrainingError
-from crosstower.nn.rows import LocalRows
+from crosstower.nn.table_rows import LocalRows
 
 
 class PropagatedRows(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
-from crosstower.data.request import Request
+from crosstower.data.request_batch import Request
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.mlp import MLP
 from crosstower.nn.user_history import UserHistoryMix

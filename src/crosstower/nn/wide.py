@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from crosstower.data.layout import PADDING, CodeField, Layout, ListField
 from crosstower.data.ragged import Lists, Ragged
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.nn.places import CodeRows
-from crosstower.nn.rows import LocalRows, Rows, zero_rows
+from crosstower.nn.shared_tables import CodeRows
+from crosstower.nn.table_rows import LocalRows, Rows, zero_rows
 
 
 class WideLinear(nn.Module):

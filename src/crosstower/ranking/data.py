@@ -13,7 +13,7 @@ from crosstower.data.cleaner import Cleaner
 from crosstower.data.daft_runner import open_daft
 from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.fingerprints import Fingerprints
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.shards import ShardedRows

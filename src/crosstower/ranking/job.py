@@ -13,11 +13,11 @@ import polars as pl
 from torch import nn
 
 from crosstower.data.batches import Batches
+from crosstower.data.counters.count_files import FOLDER as COUNTERS
+from crosstower.data.counters.count_files import counts_at_end, save_counts
 from crosstower.data.counters.counted_source import CountedSource, count_matches
-from crosstower.data.counters.files import FOLDER as COUNTERS
-from crosstower.data.counters.files import counts_at_end, save_counts
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.grouped_batches import GroupedBatches, check_memory
 from crosstower.data.prepared_folder import PreparedFolder, Shards
 from crosstower.data.progress import OnProgress

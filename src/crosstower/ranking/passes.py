@@ -12,7 +12,7 @@ import polars as pl
 from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.prefetch import prefetch
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.sources.source import Source

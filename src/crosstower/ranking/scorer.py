@@ -10,7 +10,7 @@ Clean, encode, run the model, decode the logits, calibrate, blend. Everything th
 - the off-policy evaluation, every action for every row (`experiments/off_policy/scoring.py`);
 - the batch evaluation of a funnel (`Funnel.score`);
 - the online funnel, items encoded ahead of requests (`funnel/online/ranker.py`);
-- rows that a request gives (`funnel/online/rows.py`).
+- rows that a request gives (`funnel/online/row_ranker.py`).
 
 A scored frame has a column `TASK__prediction` per task, `TASK__raw` where calibration changed it,
 and `blend__score` if there is a blend.

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from crosstower.errors import did_you_mean
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.coded import Coded
-from crosstower.recipe.kinds.lists import ListColumn
+from crosstower.recipe.kinds.id_lists import ListColumn
 from crosstower.recipe.kinds.text import Text
 from crosstower.recipe.schema import Schema
 

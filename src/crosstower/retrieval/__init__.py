@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from crosstower.retrieval.baselines.bm25 import Bm25 as Bm25
     from crosstower.retrieval.baselines.bspm import Bspm as Bspm
     from crosstower.retrieval.baselines.graph_filter import GraphFilter as GraphFilter
-    from crosstower.retrieval.baselines.lists import recommend as recommend
     from crosstower.retrieval.baselines.models import Ease as Ease
     from crosstower.retrieval.baselines.models import ImplicitAls as ImplicitAls
     from crosstower.retrieval.baselines.models import ItemKnn as ItemKnn
     from crosstower.retrieval.baselines.models import Popularity as Popularity
     from crosstower.retrieval.baselines.models import histories_of as histories_of
+    from crosstower.retrieval.baselines.top_items import recommend as recommend
     from crosstower.retrieval.baselines.transitions import TransitionGraph as TransitionGraph
     from crosstower.retrieval.index.ann import AnnIndex as AnnIndex
     from crosstower.retrieval.index.catalogue import Catalogue as Catalogue
@@ -58,7 +58,7 @@ _MODULES = {
     "build_index": "indexing",
     "histories_of": "baselines.models",
     "item_vectors": "tower_vectors",
-    "recommend": "baselines.lists",
+    "recommend": "baselines.top_items",
     "register_index": "index.registry",
     "register_source": "sources.registry",
     "user_vectors": "tower_vectors",

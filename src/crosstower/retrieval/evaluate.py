@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 
 from crosstower.data.batch import Batch
-from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.data.progress import no_progress
 from crosstower.data.reading import source_of, undivided
 from crosstower.errors import DataError, RunError, notify
 from crosstower.evaluation.reports.content import DataFacts, RetrievalReport
 from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrieval_report
-from crosstower.retrieval.baselines.fit import (
+from crosstower.retrieval.baselines.fit_baselines import (
     lists_of_queries,
     omission_words,
     omitted_baselines,
@@ -35,7 +35,11 @@ from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
-from crosstower.retrieval.files import (
+from crosstower.retrieval.index.vectors import Vectors, top_places
+from crosstower.retrieval.inference import query_vectors
+from crosstower.retrieval.results import write_retrieval_report
+from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import (
     COUNT,
     FOLDER,
     ID,
@@ -44,10 +48,6 @@ from crosstower.retrieval.files import (
     histories_of_users,
     read,
 )
-from crosstower.retrieval.index.vectors import Vectors, top_places
-from crosstower.retrieval.inference import query_vectors
-from crosstower.retrieval.results import write_retrieval_report
-from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.sources.advice import serving_advice
 from crosstower.storage.folders import publish_changes
 from crosstower.training.history import report_of

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from crosstower.errors import RunError
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.files import USER
 from crosstower.retrieval.history_ages import now_in_seconds
-from crosstower.retrieval.index.calibration import RECALL
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.index.open import save_index
 from crosstower.retrieval.index.registry import IndexItems, build_engine, options_of
+from crosstower.retrieval.index.search_effort import RECALL
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import USER
 from crosstower.storage.folders import origin_of, publish_changes
 
 _QUERIES, _CALIBRATED, _K = 500, 128, 10

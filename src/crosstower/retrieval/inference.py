@@ -13,8 +13,8 @@ from torch import Tensor
 from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.partial import PartialEncoder
-from crosstower.data.parts import filled_part_of
+from crosstower.data.encoders.partial_encoder import PartialEncoder
+from crosstower.data.process_parts import filled_part_of
 from crosstower.data.sources.source import Chunk
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.table_devices import device_of

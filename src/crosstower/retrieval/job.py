@@ -11,21 +11,21 @@ import torch
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.prepared_folder import PreparedFolder, Shards
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Source
 from crosstower.data.split import splits_of
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
-from crosstower.evaluation.metrics.lists import mean_metrics
+from crosstower.evaluation.metrics.ranked_lists import mean_metrics
 from crosstower.evaluation.metrics.registry import direction_of, monitored
 from crosstower.losses.registry import loss_of
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.trained_pooling import trains_every_position
 from crosstower.nn.world import ALONE, World
 from crosstower.recipe.recipe import Recipe
-from crosstower.retrieval.baselines.fit import (
+from crosstower.retrieval.baselines.fit_baselines import (
     baseline_names,
     omission_words,
     omitted_baselines,
@@ -40,11 +40,11 @@ from crosstower.retrieval.data.retrieval_data import RetrievalData, prepare_retr
 from crosstower.retrieval.data.spectral_start import check_spectral_start, start_from_spectrum
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.data.user_batches import UserBatches
-from crosstower.retrieval.files import lists_frame, write_catalogue
 from crosstower.retrieval.inference import evaluation_lists, hard_lists
 from crosstower.retrieval.objective import RetrievalObjective
+from crosstower.retrieval.run_files import lists_frame, write_catalogue
 from crosstower.retrieval.sources.checks import check_quotas, check_sources
-from crosstower.retrieval.sources.files import write_sources
+from crosstower.retrieval.sources.source_files import write_sources
 from crosstower.storage.files import write_parquet
 from crosstower.training.run import REFIT, TEST
 

@@ -12,7 +12,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from crosstower.data.encoders.row import EncodedRow, RowEncoder
+from crosstower.data.encoders.row_encoder import EncodedRow, RowEncoder
 from crosstower.data.layout import RESERVED_CODES
 from crosstower.errors import DataError, QueryError, did_you_mean, query_error
 from crosstower.models.two_tower import TwoTower
@@ -21,7 +21,7 @@ from crosstower.recipe.row_times import row_times
 from crosstower.retrieval.data.histories import EventTimes
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
-from crosstower.retrieval.files import (
+from crosstower.retrieval.run_files import (
     FOLDER,
     SEEN_ITEMS,
     SEEN_TIMES,

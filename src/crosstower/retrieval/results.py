@@ -13,9 +13,9 @@ from crosstower.evaluation.reports.content import (
 )
 from crosstower.evaluation.reports.report import write_report
 from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrieval_report
-from crosstower.retrieval.baselines.fit import omitted_baselines
+from crosstower.retrieval.baselines.fit_baselines import omitted_baselines
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.files import COUNT, FOLDER, load_lists, read, read_queries
+from crosstower.retrieval.run_files import COUNT, FOLDER, load_lists, read, read_queries
 from crosstower.retrieval.sources.advice import serving_advice
 from crosstower.storage.folders import publish_changes
 from crosstower.training.history import (

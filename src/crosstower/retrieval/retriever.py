@@ -22,7 +22,6 @@ from crosstower.retrieval.data.tower_columns import (
     retrieval_section_of,
     tower_columns_of,
 )
-from crosstower.retrieval.files import COUNT, FOLDER, ID, SEEN_TIMES, read, read_segments
 from crosstower.retrieval.history_ages import ages_of, now_in_seconds
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
@@ -32,10 +31,11 @@ from crosstower.retrieval.inference import ItemEncoder
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.popular_items import PopularItems
 from crosstower.retrieval.queries import NO_ITEMS, Queries
+from crosstower.retrieval.run_files import COUNT, FOLDER, ID, SEEN_TIMES, read, read_segments
 from crosstower.retrieval.similar import similar_items
 from crosstower.retrieval.sourced_list import of_sources
-from crosstower.retrieval.sources.files import open_sources
 from crosstower.retrieval.sources.merge import SourceRanks
+from crosstower.retrieval.sources.source_files import open_sources
 from crosstower.retrieval.sources.sources import Sources
 from crosstower.retrieval.unknown_user import unknown_items, unknown_words
 from crosstower.training.run import INDEX, Run

@@ -17,7 +17,7 @@ from torch import Tensor
 from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.counters.counted_source import counted_source_of
-from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.data.sources.source import Chunk, require_columns
 from crosstower.errors import QueryError, RunError
 from crosstower.models.two_tower import TwoTower
@@ -26,10 +26,10 @@ from crosstower.recipe.kinds.calendar import present_minute
 from crosstower.recipe.kinds.coded import Coded
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
-from crosstower.retrieval.files import ID, USER, histories_of_users
 from crosstower.retrieval.history_ages import now_in_seconds
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import ID, USER, histories_of_users
 from crosstower.training.run import Run
 from crosstower.values.codes import Vocabulary
 from crosstower.values.ids import given_id

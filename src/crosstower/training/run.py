@@ -26,7 +26,7 @@ import polars as pl
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.files import load_encoder
+from crosstower.data.encoders.encoder_files import load_encoder
 from crosstower.errors import RecipeError, RunError, did_you_mean
 from crosstower.models.registry import build
 from crosstower.recipe.arguments import place_argument

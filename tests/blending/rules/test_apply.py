@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.blending.rules.apply import apply_rules
+from crosstower.blending.rules.attributes import RuleRows
 from crosstower.blending.rules.pacing import Ledger
-from crosstower.blending.rules.rows import RuleRows
 from crosstower.errors import QueryError
 from crosstower.recipe.rules import Rules
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.blending.rules.rows import RuleRows
+from crosstower.blending.rules.attributes import RuleRows
 from crosstower.blending.rules.scores import aged, boosted, scaled
 from crosstower.recipe.rule_kinds import Boost, Bury, Freshness
 

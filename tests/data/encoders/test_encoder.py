@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.layout import MISSING, RESERVED_CODES, UNSEEN, Head
 from crosstower.data.sources.source import Chunk, open_source
 from crosstower.errors import DataError

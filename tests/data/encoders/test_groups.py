@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from crosstower.data.cleaner import Cleaner
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError
 from crosstower.recipe.schema import Schema

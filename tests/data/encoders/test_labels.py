@@ -9,8 +9,8 @@ from scipy.special import expit, logit
 
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.files import load_encoder, save_encoder
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_files import load_encoder, save_encoder
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.sources.source import open_source
 from crosstower.recipe.own_columns import label_name
 from crosstower.recipe.schema import Schema

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from crosstower.data.encoders.files import save_encoder
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_files import save_encoder
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.encoders.learned import LEARNED_FILES, load_learned, save_learned
 from crosstower.errors import DataError, RunError
 from crosstower.recipe.schema import Schema

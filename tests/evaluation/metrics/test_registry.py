@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crosstower.errors import RecipeError
-from crosstower.evaluation.metrics.lists import list_metrics, mean_metrics
+from crosstower.evaluation.metrics.ranked_lists import list_metrics, mean_metrics
 from crosstower.evaluation.metrics.registry import (
     METRICS,
     LabelledPredictions,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crosstower.evaluation.metrics.lists import mean_metrics
+from crosstower.evaluation.metrics.ranked_lists import mean_metrics
 from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrieval_report
 
 QUERIES, ITEMS, K = 60, 40, 10

@@ -15,7 +15,7 @@ from crosstower.fitting.validation.checks import (
     check_unseen,
 )
 from crosstower.fitting.validation.finding import Finding
-from crosstower.fitting.validation.rows import SeenRows, see_rows
+from crosstower.fitting.validation.seen_rows import SeenRows, see_rows
 from crosstower.recipe.recipe import Recipe, parse_recipe
 
 RECIPE = """

@@ -4,7 +4,7 @@ import polars as pl
 from crosstower.data.sources.source import FrameSource
 from crosstower.fitting.validation.finding import Finding
 from crosstower.fitting.validation.leaks import check_leaks
-from crosstower.fitting.validation.rows import see_rows
+from crosstower.fitting.validation.seen_rows import see_rows
 from crosstower.recipe.recipe import parse_recipe
 
 ROWS = 400

@@ -10,7 +10,7 @@ from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.bundle.live import Live
 
-from .test_funnel import funnel_of
+from .test_online_funnel import funnel_of
 
 
 def test_another_blend_orders_by_its_own_score(live: Live) -> None:

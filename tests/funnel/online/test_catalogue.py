@@ -13,7 +13,7 @@ from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.bundle.live import Live
 
-from .test_funnel import LISTING, funnel_of, ids_of
+from .test_online_funnel import LISTING, funnel_of, ids_of
 
 
 @pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")

@@ -10,7 +10,7 @@ import pytest
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.counters import OnlineCounters
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.retrieval.index.catalogue import Catalogue

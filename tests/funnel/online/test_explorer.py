@@ -10,7 +10,7 @@ from crosstower.blending.exploration.epsilon import Epsilon
 from crosstower.blending.exploration.plackett_luce import PlackettLuce
 from crosstower.blending.exploration.thompson import Thompson
 from crosstower.errors import QueryError
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.bundle.live import Live

@@ -10,7 +10,7 @@ from crosstower.data.cleaner import Cleaner
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import CrosstowerError, QueryError
 from crosstower.funnel.online.blends import Override
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle import Bundle

@@ -12,7 +12,7 @@ from crosstower.errors import QueryError
 from crosstower.fitting.fit import fit
 from crosstower.funnel.evaluation import evaluate_funnel
 from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.recipe.own_columns import PREDICTION
 from crosstower.recipe.recipe import Recipe
@@ -28,7 +28,7 @@ from ...fixtures.funnels import QUICK
 BEGIN, PLACES = 1_780_000_000, 20
 MORNING, NIGHT = datetime(2026, 6, 3, 9, tzinfo=UTC), datetime(2026, 6, 3, 23, tzinfo=UTC)
 HOUR = {"kind": "calendar", "part": "hour", "source": "at"}
-CLOCKS = ("funnel.online.ranker", "funnel.online.rows", "retrieval.queries")
+CLOCKS = ("funnel.online.ranker", "funnel.online.row_ranker", "retrieval.queries")
 
 
 def visits(count: int = 1_200) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from crosstower.blending.exploration.plackett_luce import PlackettLuce
 from crosstower.blending.rules.pacing import Ledger
 from crosstower.errors import QueryError
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.recipe.rules import RequestRules, Rules
 from crosstower.serving.bundle import Bundle

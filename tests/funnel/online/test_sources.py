@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.funnel.online.users import LiveUser
 from crosstower.recipe.rules import Rules

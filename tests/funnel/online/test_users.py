@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.errors import CrosstowerWarning, QueryError
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.funnel.online.users import LiveUser, no_live_users
 from crosstower.retrieval.data.histories import Histories

@@ -10,9 +10,9 @@ import pytest
 
 import crosstower as ct
 from crosstower.data.cleaner import Cleaner
-from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.encoders.partial import PartialEncoder
-from crosstower.data.encoders.row import RowEncoder
+from crosstower.data.encoders.encoder_fit import EncoderFit
+from crosstower.data.encoders.partial_encoder import PartialEncoder
+from crosstower.data.encoders.row_encoder import RowEncoder
 from crosstower.data.sources.source import Chunk
 from crosstower.recipe.kinds.registry import COLUMNS, register_column
 from crosstower.values.columns import Cells

@@ -5,11 +5,11 @@ import re
 import polars as pl
 import pytest
 
-from crosstower.data.encoders.fit import draft_layout
+from crosstower.data.encoders.encoder_fit import draft_layout
 from crosstower.errors import RecipeError
 from crosstower.recipe.event_list import EventList
+from crosstower.recipe.kinds.id_lists import ListState
 from crosstower.recipe.kinds.kind import ListField
-from crosstower.recipe.kinds.lists import ListState
 from crosstower.recipe.kinds.sequence import Sequence
 from crosstower.recipe.schema import Schema
 from crosstower.values.codes import HashBuckets

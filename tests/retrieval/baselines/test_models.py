@@ -4,7 +4,6 @@ from scipy import sparse
 
 from crosstower.errors import DataError, RecipeError
 from crosstower.retrieval.baselines import models as baselines
-from crosstower.retrieval.baselines.lists import recommend
 from crosstower.retrieval.baselines.models import (
     Ease,
     ImplicitAls,
@@ -12,6 +11,7 @@ from crosstower.retrieval.baselines.models import (
     Popularity,
     histories_of,
 )
+from crosstower.retrieval.baselines.top_items import recommend
 
 USERS, ITEMS = 40, 15
 RANDOM = np.random.default_rng(0)

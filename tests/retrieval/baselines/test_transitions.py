@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crosstower.errors import RecipeError
-from crosstower.retrieval.baselines.lists import recommend
+from crosstower.retrieval.baselines.top_items import recommend
 from crosstower.retrieval.baselines.transitions import TransitionGraph
 from crosstower.retrieval.data.histories import Histories
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.progress import no_progress
 from crosstower.data.sources.source import open_source
 from crosstower.errors import DataError

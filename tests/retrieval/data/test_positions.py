@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from crosstower.data.batch import Batch
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.prefixes import Prefixes
 from crosstower.data.progress import no_progress
 from crosstower.data.sources.source import open_source

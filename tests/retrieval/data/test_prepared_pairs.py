@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.prepared_folder import write_prepared
 from crosstower.data.reading import source_of
 from crosstower.retrieval.data.prepared_pairs import load_pairs, store_pairs

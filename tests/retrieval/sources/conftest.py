@@ -7,7 +7,7 @@ import pytest
 from crosstower.data.reading import training_source
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.retrieval_data import prepare_retrieval
-from crosstower.retrieval.sources.rows import SourceRows
+from crosstower.retrieval.sources.source_rows import SourceRows
 
 from ...fixtures.sourced_films import recipes
 

@@ -7,8 +7,8 @@ from crosstower.errors import DataError
 from crosstower.retrieval.baselines import models
 from crosstower.retrieval.baselines.models import Ease, histories_of
 from crosstower.retrieval.sources.ease import EaseOptions, EaseSource
-from crosstower.retrieval.sources.rows import SourceRows
 from crosstower.retrieval.sources.source import SourceQuery
+from crosstower.retrieval.sources.source_rows import SourceRows
 
 
 def test_all_weights_give_the_scores_of_the_model(film_rows: SourceRows) -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from crosstower.errors import DataError, RecipeError
 from crosstower.retrieval.sources.fixed import FixedOptions, FixedSource
-from crosstower.retrieval.sources.rows import SourceRows
 from crosstower.retrieval.sources.source import SourceQuery
+from crosstower.retrieval.sources.source_rows import SourceRows
 
 
 def test_a_list_keeps_its_order(film_rows: SourceRows) -> None:

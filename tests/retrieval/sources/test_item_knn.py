@@ -4,8 +4,8 @@ import numpy as np
 
 from crosstower.retrieval.baselines.models import ItemKnn, histories_of
 from crosstower.retrieval.sources.item_knn import ItemKnnOptions, ItemKnnSource
-from crosstower.retrieval.sources.rows import SourceRows
 from crosstower.retrieval.sources.source import SourceQuery
+from crosstower.retrieval.sources.source_rows import SourceRows
 
 
 def test_the_table_is_that_of_the_baseline(film_rows: SourceRows) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from crosstower.errors import DataError
 from crosstower.retrieval.sources.recent import RecentOptions, RecentSource, numbers_of
-from crosstower.retrieval.sources.rows import SourceRows
 from crosstower.retrieval.sources.source import SourceQuery
+from crosstower.retrieval.sources.source_rows import SourceRows
 
 from ...fixtures.sourced_films import films, watched
 from .test_popular import trained

@@ -12,8 +12,8 @@ import polars as pl
 from crosstower.data.sources.source import open_source
 from crosstower.errors import DataError
 from crosstower.serving.batch_jobs.output import JobFacts, OutputFolder
+from crosstower.serving.batch_jobs.part_files import PartWriter
 from crosstower.serving.batch_jobs.partitions import Partition, part_of
-from crosstower.serving.batch_jobs.parts import PartWriter
 from crosstower.serving.batch_jobs.work import OnRows
 
 FACTS = JobFacts(

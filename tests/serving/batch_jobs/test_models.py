@@ -8,7 +8,7 @@ import pytest
 
 from crosstower.errors import QueryError, RunError
 from crosstower.funnel.online.request import FunnelRequest
-from crosstower.retrieval.files import FOLDER
+from crosstower.retrieval.run_files import FOLDER
 from crosstower.serving.batch_jobs.models import digest_of_model, open_model
 from crosstower.serving.bundle import Bundle
 from crosstower.training.run import Run

@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 
 from crosstower.errors import DataError, QueryError
+from crosstower.serving.batch_jobs.part_files import PartWriter
 from crosstower.serving.batch_jobs.partitions import Partition
-from crosstower.serving.batch_jobs.parts import PartWriter
 from crosstower.serving.batch_jobs.ray_cluster import PartMaker, on_ray
 from crosstower.serving.batch_jobs.recommend import recommend_users
 from crosstower.serving.batch_jobs.run import run_job

@@ -8,10 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crosstower.errors import DataError, QueryError, RunError
-from crosstower.retrieval.files import USER
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import USER
+from crosstower.serving.batch_jobs.part_files import part_file
 from crosstower.serving.batch_jobs.partitions import Partition
-from crosstower.serving.batch_jobs.parts import part_file
 from crosstower.serving.batch_jobs.recommend import RecommendWork, recommend_users
 from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.http.app import create_app

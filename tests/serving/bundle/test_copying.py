@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import yaml
 
-from crosstower.data.counters.files import load_counts
+from crosstower.data.counters.count_files import load_counts
 from crosstower.errors import BundleError
 from crosstower.fitting.fit import fit
 from crosstower.serving.bundle import Bundle, make_bundle

@@ -20,7 +20,7 @@ from crosstower.serving.bundle import make_bundle
 from crosstower.serving.bundle.live import Live
 
 from ...fixtures.funnels import Runs
-from ...funnel.online.test_funnel import LISTING, funnel_of
+from ...funnel.online.test_online_funnel import LISTING, funnel_of
 from ..conftest import Start
 
 pytestmark = pytest.mark.slow
@@ -85,7 +85,7 @@ def test_rows_with_other_columns_are_refused_before_they_are_read(
     def never(*_args: Any, **_more: Any) -> None:
         raise AssertionError("a frame was built")
 
-    monkeypatch.setattr("crosstower.funnel.online.rows.pl.DataFrame", never)
+    monkeypatch.setattr("crosstower.funnel.online.row_ranker.pl.DataFrame", never)
     rows = [{f"key{n}": 1} for n in range(10_000)]
     with pytest.raises(QueryError, match=r"rows\[0\]: no column 'key0'; the ranker reads: .*city"):
         live.needs_rows.rank(FunnelRequest(), rows)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from polars.testing import assert_frame_equal
 
 from crosstower.data.batch import Batch
-from crosstower.data.encoders.files import load_encoder
+from crosstower.data.encoders.encoder_files import load_encoder
 from crosstower.errors import QueryError, RunError
 from crosstower.models.registry import build
 from crosstower.ranking.scorer import Eager, Exported, Scorer

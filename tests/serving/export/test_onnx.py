@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
-from crosstower.data.request import Request
+from crosstower.data.request_batch import Request
 from crosstower.errors import QueryError, RunError
 from crosstower.models.registry import build
 from crosstower.ranking.scorer import Eager

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crosstower.data.batch import Batch
-from crosstower.data.encoders.request import RequestEncoder
+from crosstower.data.encoders.request_encoder import RequestEncoder
 from crosstower.models.registry import model_names
 from crosstower.ranking.scorer import Eager, Exported, Scorer
 from crosstower.serving.export.exported import export_model, open_exported

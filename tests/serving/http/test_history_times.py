@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.data.progress import no_progress
 from crosstower.errors import RunError
 from crosstower.fitting.fit import fit
@@ -23,9 +23,9 @@ from crosstower.retrieval import history_ages
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import tower_columns_of
-from crosstower.retrieval.files import SEEN_ITEMS, SEEN_TIMES, USER
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import SEEN_ITEMS, SEEN_TIMES, USER
 from crosstower.serving.bundle import building, make_bundle
 from crosstower.serving.bundle.forms import EAGER
 from crosstower.training.run import Run

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import yaml
 
-from crosstower.data.counters.files import load_counts
+from crosstower.data.counters.count_files import load_counts
 from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.bundle import make_bundle

@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.retrieval.files import SEEN_ITEMS, USER
+from crosstower.retrieval.run_files import SEEN_ITEMS, USER
 from crosstower.serving.retraining.event_rows import (
     Origins,
     histories,

@@ -1,4 +1,4 @@
-"""The outcomes of a retraining that trains nothing; test_work.py has those that do."""
+"""The outcomes of a retraining that trains nothing; test_steps.py has those that do."""
 
 from datetime import datetime, timedelta
 from pathlib import Path

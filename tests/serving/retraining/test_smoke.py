@@ -6,7 +6,7 @@ import pytest
 
 from crosstower.errors import BundleError, QueryError, ServeError
 from crosstower.experiments.experiment_file import Experiments
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.retraining.smoke import check_requests

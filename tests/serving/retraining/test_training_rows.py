@@ -8,7 +8,7 @@ import yaml
 
 from crosstower.errors import DataError
 from crosstower.recipe.recipe import Recipe
-from crosstower.retrieval.files import USER
+from crosstower.retrieval.run_files import USER
 from crosstower.serving.retraining.item_table import ItemRows
 from crosstower.serving.retraining.plan import Label, Labels
 from crosstower.serving.retraining.stage import Stage, stages_of

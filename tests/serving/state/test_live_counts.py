@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.data.counters.files import CountsAtEnd
+from crosstower.data.counters.count_files import CountsAtEnd
 from crosstower.data.counters.keys import hashes_of
 from crosstower.data.counters.window_counts import WindowCounts
 from crosstower.funnel.online.counters import OnlineCounters, parts_of

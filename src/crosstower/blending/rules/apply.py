@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.blending.diversity import Cosine, SharedValues, mmr_order
+from crosstower.blending.rules.attributes import Floats, RuleRows
 from crosstower.blending.rules.dpp import dpp_order
 from crosstower.blending.rules.pacing import Charge, Ledger
-from crosstower.blending.rules.places import Places
-from crosstower.blending.rules.rows import Floats, RuleRows
+from crosstower.blending.rules.place_rules import Places
 from crosstower.blending.rules.scores import aged, boosted
 from crosstower.blending.rules.spacing import spaced_order
 from crosstower.errors import QueryError

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crosstower.blending.rules.rows import Mask
+from crosstower.blending.rules.attributes import Mask
 from crosstower.values.arrays import Indices
 
 _STEPS, _STEPS_PER_PLACE = 500, 4  # of a search before it is given up

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crosstower.blending.rules.rows import Floats, Mask, RuleRows
+from crosstower.blending.rules.attributes import Floats, Mask, RuleRows
 from crosstower.recipe.rule_kinds import Boost, Bury, Freshness
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crosstower.blending.rules.rows import Floats
+from crosstower.blending.rules.attributes import Floats
 from crosstower.recipe.rule_kinds import Spacing
 from crosstower.values.arrays import Indices
 

@@ -19,8 +19,8 @@ from crosstower.fitting.fit import fit
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.verdicts import lift_verdict
 from crosstower.recipe.recipe import Recipe
-from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import SEEN_ITEMS, USER
 from crosstower.serving.bundle import make_bundle
 from crosstower.storage.files import free_folder, write_parquet
 

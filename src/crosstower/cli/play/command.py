@@ -96,7 +96,7 @@ def _serve(
     folder: Path, searches: tuple[str, ...], *, port: int, state: str | None, browser: bool
 ) -> None:
     """Serve the bundle with its shop window until Ctrl-C."""
-    from crosstower.cli.play.parts import missing_parts
+    from crosstower.cli.play.missing_parts import missing_parts
     from crosstower.cli.serve import run_server
     from crosstower.serving.bundle import Bundle
     from crosstower.serving.http.server import temporary_folder

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.recipe.event_count import EventCount
 
 

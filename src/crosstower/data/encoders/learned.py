@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.files import load_encoder
+from crosstower.data.encoders.encoder_files import load_encoder
 from crosstower.errors import DataError, RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.coded import Coded

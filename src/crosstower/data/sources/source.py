@@ -21,7 +21,7 @@ from crosstower.data.sources.formats import (
     refuse_missing,
 )
 from crosstower.data.sources.frames import frame_of
-from crosstower.data.sources.places import open_place
+from crosstower.data.sources.path_sources import open_place
 from crosstower.errors import DataError
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.own_columns import MARK

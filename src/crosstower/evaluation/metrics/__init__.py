@@ -8,7 +8,6 @@ from crosstower.evaluation.metrics.calibration import (
     expected_calibration_error,
     reliability_curve,
 )
-from crosstower.evaluation.metrics.lists import catalogue_metrics, list_metrics
 from crosstower.evaluation.metrics.per_user import (
     GroupValues,
     bootstrap_difference,
@@ -16,6 +15,7 @@ from crosstower.evaluation.metrics.per_user import (
     ndcg_per_group,
     total_at_k_per_group,
 )
+from crosstower.evaluation.metrics.ranked_lists import catalogue_metrics, list_metrics
 from crosstower.evaluation.metrics.registry import (
     LabelledPredictions,
     RankedLists,

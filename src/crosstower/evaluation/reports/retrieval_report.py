@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.relevant_counts import RelevantCounts
-from crosstower.evaluation.metrics.lists import list_metrics, mean_known, mean_metrics
+from crosstower.evaluation.metrics.ranked_lists import list_metrics, mean_known, mean_metrics
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.evaluation.reports.content import ModelMetrics, RetrievalReport, Slices
 from crosstower.values.arrays import Indices

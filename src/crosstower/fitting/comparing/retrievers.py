@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 
 from crosstower.errors import RunError
-from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.evaluation.metrics.paired_tests import Floats, group_test
 from crosstower.evaluation.metrics.per_user import GroupValues
+from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.fitting.comparing.rankers import adjusted
 from crosstower.fitting.comparing.result import TaskComparison
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.files import FOLDER, ID, StoredQueries, load_lists, read, read_queries
+from crosstower.retrieval.run_files import FOLDER, ID, StoredQueries, load_lists, read, read_queries
 from crosstower.training.run import TEST, Run
 
 TASK = "retrieval"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from crosstower.fitting.plan.formulas import Work, fewest_devices
 from crosstower.fitting.plan.result import Plan
-from crosstower.fitting.plan.work import is_fused, state_of
+from crosstower.fitting.plan.step_work import is_fused, state_of
 from crosstower.recipe.kinds.coded import coded_columns
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.training import Training

@@ -21,7 +21,7 @@ from crosstower.fitting.plan.formulas import (
 )
 from crosstower.fitting.plan.result import Plan, PlannedTable
 from crosstower.fitting.plan.sizes import sized_layout
-from crosstower.fitting.plan.work import work_of
+from crosstower.fitting.plan.step_work import work_of
 from crosstower.recipe.recipe import Recipe
 
 RESERVED = 0.15

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from crosstower.data.encoders.fit import draft_layout
+from crosstower.data.encoders.encoder_fit import draft_layout
 from crosstower.data.layout import RESERVED_CODES, CodeField, Layout, ListField
 from crosstower.errors import RecipeError
 from crosstower.recipe.kinds.coded import coded_columns

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 from torch import nn
 
-from crosstower.data.encoders.fit import draft_layout
+from crosstower.data.encoders.encoder_fit import draft_layout
 from crosstower.fitting.tuning.space import contains, embedding_rate
 from crosstower.models.registry import build_empty, config_of
 from crosstower.nn.embedding import EmbeddingStore

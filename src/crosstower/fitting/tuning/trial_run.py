@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from crosstower.data.counters.counted_source import counted_training_source
-from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.progress import no_progress
 from crosstower.errors import CrosstowerError, DataError
 from crosstower.fitting.fit import create_run

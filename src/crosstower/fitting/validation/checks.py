@@ -8,7 +8,7 @@ import polars as pl
 
 from crosstower.data.split import splits_of
 from crosstower.fitting.validation.finding import Finding
-from crosstower.fitting.validation.rows import PLACE, SeenRows
+from crosstower.fitting.validation.seen_rows import PLACE, SeenRows
 from crosstower.recipe.own_columns import MARK, ROW, SPLIT, label_name
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.tasks import Binary

@@ -10,7 +10,7 @@ import polars as pl
 from crosstower.evaluation.metrics.drift import ScoreDrift, reference_of
 from crosstower.fitting.validation.checks import input_columns, unseen
 from crosstower.fitting.validation.finding import Finding
-from crosstower.fitting.validation.rows import NEW, SeenRows
+from crosstower.fitting.validation.seen_rows import NEW, SeenRows
 from crosstower.recipe.own_columns import SPLIT, label_name
 
 _LITTLE, _MUCH = 0.1, 0.25

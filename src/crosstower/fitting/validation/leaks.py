@@ -10,8 +10,8 @@ import polars as pl
 from crosstower.fitting.validation.checks import input_columns
 from crosstower.fitting.validation.finding import Finding
 from crosstower.fitting.validation.giveaways import TELLING, single_auc
-from crosstower.fitting.validation.rows import PLACE, SeenRows
-from crosstower.recipe.kinds.lists import ListColumn
+from crosstower.fitting.validation.seen_rows import PLACE, SeenRows
+from crosstower.recipe.kinds.id_lists import ListColumn
 from crosstower.recipe.kinds.sequence import Sequence
 from crosstower.recipe.own_columns import label_name
 from crosstower.recipe.tasks import Binary

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from crosstower.fitting.validation.finding import Finding, LabelsOfPeriod
-from crosstower.fitting.validation.rows import SeenRows, times_of
+from crosstower.fitting.validation.seen_rows import SeenRows, times_of
 from crosstower.recipe.own_columns import label_name
 from crosstower.recipe.tasks import Binary
 

@@ -24,7 +24,7 @@ from crosstower.fitting.validation.drift import check_drift, check_unseen_by
 from crosstower.fitting.validation.finding import Finding, Validation
 from crosstower.fitting.validation.leaks import check_leaks
 from crosstower.fitting.validation.periods import check_periods, periods_of
-from crosstower.fitting.validation.rows import NEW, SeenRows, see_rows
+from crosstower.fitting.validation.seen_rows import NEW, SeenRows, see_rows
 from crosstower.recipe.kinds.coded import Coded
 from crosstower.recipe.overrides import Overrides
 from crosstower.recipe.recipe import Recipe, as_recipe

@@ -14,12 +14,12 @@ from crosstower.funnel.online.item_keys import ItemKeys
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.ranker_items import RankerItems, RankerTable
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.files import COUNT, read_segments
 from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.index.vectors import Floats
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.popular_items import PopularItems
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import COUNT, read_segments
 from crosstower.values.fitted import fitted
 from crosstower.values.ids import Id, given_id, id_series
 

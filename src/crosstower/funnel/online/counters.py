@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from crosstower.data.counters.files import FOLDER, CountsAtEnd, load_counts
+from crosstower.data.counters.count_files import FOLDER, CountsAtEnd, load_counts
 from crosstower.data.counters.keys import hash_of, hashes_of, keys_of
 from crosstower.data.counters.window_counts import WindowCounts
 from crosstower.errors import DataError, RunError

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
-from crosstower.data.encoders.request import RequestEncoder
-from crosstower.data.encoders.row import RowEncoder
+from crosstower.data.encoders.request_encoder import RequestEncoder
+from crosstower.data.encoders.row_encoder import RowEncoder
 from crosstower.data.layout import UNSEEN
-from crosstower.data.request import Request
+from crosstower.data.request_batch import Request
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import CrosstowerError, DataError, QueryError, query_error
 from crosstower.funnel.online.blends import Blends
@@ -31,7 +31,7 @@ from crosstower.funnel.online.ranker_items import (
 )
 from crosstower.funnel.online.request import RequestState, each, fail
 from crosstower.funnel.query_table import QueryTable
-from crosstower.funnel.rows import RowMaker
+from crosstower.funnel.row_maker import RowMaker
 from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.kinds.calendar import present_minute
 from crosstower.recipe.own_columns import ROW

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.content_types import ContentTypes, Names
-from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.data.sources.joins import JoinedSource
 from crosstower.data.sources.source import Chunk, FrameSource
 from crosstower.funnel.online.counters import parts_of

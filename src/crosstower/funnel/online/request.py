@@ -14,7 +14,7 @@ from crosstower.blending.blender import FittedBlend
 from crosstower.blending.exploration.explore import Drawn, Exploration
 from crosstower.blending.rules.pacing import Charge
 from crosstower.data.content_types import ContentTypes
-from crosstower.data.encoders.row import EncodedRow
+from crosstower.data.encoders.row_encoder import EncodedRow
 from crosstower.errors import CrosstowerError
 from crosstower.funnel.online.blends import Override
 from crosstower.funnel.online.counters import Counted

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.blending.rules.apply import apply_rules
+from crosstower.blending.rules.attributes import RuleRows
 from crosstower.blending.rules.check import check_rules
 from crosstower.blending.rules.pacing import Ledger
-from crosstower.blending.rules.rows import RuleRows
 from crosstower.funnel.online.candidates import nearest_size, of_sources
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.request import Explanation, FunnelRequest, Ranked, RequestState

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from crosstower.recipe.kinds.lists import ListColumn
+from crosstower.recipe.kinds.id_lists import ListColumn
 from crosstower.recipe.kinds.registry import register_column
 
 

@@ -12,8 +12,8 @@ from crosstower.errors import did_you_mean
 from crosstower.recipe.event_list import EventList, TimedList
 from crosstower.recipe.kinds.coded import Coded
 from crosstower.recipe.kinds.counter import Names
+from crosstower.recipe.kinds.id_lists import ListColumn, ListState
 from crosstower.recipe.kinds.kind import Kind, ListField
-from crosstower.recipe.kinds.lists import ListColumn, ListState
 from crosstower.recipe.kinds.registry import register_column
 from crosstower.recipe.own_columns import ages_name
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from crosstower.data.batch import Batch
-from crosstower.data.parts import filled_part_of
 from crosstower.data.prefetch import prefetch
+from crosstower.data.process_parts import filled_part_of
 from crosstower.data.ragged import Lists
 from crosstower.retrieval.data.histories import EventTimes
 from crosstower.retrieval.data.query_encoder import QueryEncoder

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.data.layout import UNSEEN
 from crosstower.data.prefixes import Prefixes
 from crosstower.data.ragged import Lists, Ragged

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.encoders.encoder_fit import EncoderFit
+from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.sources.source import Source
 from crosstower.data.split import HISTORY_ROWS, SPLITS, split_words, splits_of

@@ -12,7 +12,7 @@ from torch import Tensor
 from crosstower.errors import RecipeError
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.embedding import INIT_STD, EmbeddingStore
-from crosstower.nn.rows import Share
+from crosstower.nn.table_rows import Share
 from crosstower.nn.world import World
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Bag, Categorical

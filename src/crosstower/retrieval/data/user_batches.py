@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from crosstower.data.batch import Batch
-from crosstower.data.parts import filled_part_of
 from crosstower.data.prefetch import prefetch
+from crosstower.data.process_parts import filled_part_of
 from crosstower.data.ragged import Ragged
 from crosstower.retrieval.data.pairs import PREFETCH, Pairs
 from crosstower.retrieval.data.retrieval_data import RetrievalData

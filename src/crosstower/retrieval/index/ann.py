@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from crosstower.retrieval.index.arrays import mapped
 from crosstower.retrieval.index.blocks import Blocks
-from crosstower.retrieval.index.calibration import calibrated
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import GATHERED, ExactIndex, IndexManifest
 from crosstower.retrieval.index.index import check_queries
 from crosstower.retrieval.index.registry import IndexItems, register_index
 from crosstower.retrieval.index.scan import Loose, Scan, Settings
+from crosstower.retrieval.index.search_effort import calibrated
 from crosstower.retrieval.index.survivors import Survivors
 from crosstower.retrieval.index.vectors import Floats, Storage, Vectors
 from crosstower.values.arrays import Indices

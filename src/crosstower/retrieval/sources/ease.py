@@ -14,8 +14,8 @@ from crosstower.retrieval.sources.neighbours import (
     table_of,
 )
 from crosstower.retrieval.sources.registry import register_source
-from crosstower.retrieval.sources.rows import SourceRows
 from crosstower.retrieval.sources.source import Arrays, Floats
+from crosstower.retrieval.sources.source_rows import SourceRows
 from crosstower.values.arrays import Indices
 
 

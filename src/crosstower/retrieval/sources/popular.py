@@ -16,7 +16,6 @@ from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.popular_items import PopularOrder
 from crosstower.retrieval.sources.registry import register_source
-from crosstower.retrieval.sources.rows import SourceRows
 from crosstower.retrieval.sources.source import (
     Arrays,
     CandidateSource,
@@ -24,6 +23,7 @@ from crosstower.retrieval.sources.source import (
     Part,
     SourceQuery,
 )
+from crosstower.retrieval.sources.source_rows import SourceRows
 from crosstower.retrieval.sources.trend import Trend, window_of
 from crosstower.values.arrays import Indices
 from crosstower.values.durations import Duration, duration_text

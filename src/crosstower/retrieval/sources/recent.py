@@ -12,7 +12,6 @@ from pydantic import Field
 from crosstower.errors import DataError, did_you_mean
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.sources.registry import register_source
-from crosstower.retrieval.sources.rows import SourceRows
 from crosstower.retrieval.sources.source import (
     Arrays,
     CandidateSource,
@@ -20,6 +19,7 @@ from crosstower.retrieval.sources.source import (
     Part,
     SourceQuery,
 )
+from crosstower.retrieval.sources.source_rows import SourceRows
 from crosstower.values.arrays import Indices
 from crosstower.values.instants import is_temporal, time_numbers
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from crosstower.retrieval.sources.registry import register_source
-from crosstower.retrieval.sources.rows import SourceRows
 from crosstower.retrieval.sources.source import (
     Arrays,
     CandidateSource,
@@ -15,6 +14,7 @@ from crosstower.retrieval.sources.source import (
     Part,
     SourceQuery,
 )
+from crosstower.retrieval.sources.source_rows import SourceRows
 
 
 @register_source("repeat")

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.retrieval.sources.rows import SourceRows
+from crosstower.retrieval.sources.source_rows import SourceRows
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from crosstower.recipe.sources import MODEL
 from crosstower.retrieval.sources.registry import register_source
-from crosstower.retrieval.sources.rows import SourceRows
 from crosstower.retrieval.sources.source import (
     Arrays,
     CandidateSource,
@@ -14,6 +13,7 @@ from crosstower.retrieval.sources.source import (
     Part,
     SourceQuery,
 )
+from crosstower.retrieval.sources.source_rows import SourceRows
 
 
 @register_source(MODEL)

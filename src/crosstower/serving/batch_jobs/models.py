@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosstower.errors import BundleError, QueryError, RunError
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.ranking.ranker import Ranker
-from crosstower.retrieval.files import FOLDER
 from crosstower.retrieval.queries import Queries
 from crosstower.retrieval.retriever import Retriever
-from crosstower.retrieval.sources.files import SOURCES_FOLDER
-from crosstower.serving.batch_jobs.lists import ListRows
+from crosstower.retrieval.run_files import FOLDER
+from crosstower.retrieval.sources.source_files import SOURCES_FOLDER
+from crosstower.serving.batch_jobs.list_rows import ListRows
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.bundle.manifest import NAME

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from crosstower.errors import RunError
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.serving.batch_jobs.parts import PartFacts, read_facts
+from crosstower.serving.batch_jobs.part_files import PartFacts, read_facts
 from crosstower.storage.documents import read_document
 from crosstower.storage.files import write_atomic
 from crosstower.values.addresses.address import Address, Place

@@ -18,8 +18,8 @@ from crosstower.recipe.data import Data
 from crosstower.serving.batch_jobs.models import digest_of_ranker
 from crosstower.serving.batch_jobs.notes import counts_of, sentences_of
 from crosstower.serving.batch_jobs.output import JobFacts
+from crosstower.serving.batch_jobs.part_files import PartWriter
 from crosstower.serving.batch_jobs.partitions import Partition, digest_of, part_of, partitions_of
-from crosstower.serving.batch_jobs.parts import PartWriter
 from crosstower.serving.batch_jobs.run import Engine, JobSummary, absolute, run_job
 from crosstower.serving.batch_jobs.work import OnRows
 from crosstower.training.run import Run

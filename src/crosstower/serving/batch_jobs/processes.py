@@ -17,8 +17,8 @@ from typing import Any
 
 from crosstower.errors import CrosstowerError, RunError
 from crosstower.serving.batch_jobs.output import OutputFolder
+from crosstower.serving.batch_jobs.part_files import PartFacts
 from crosstower.serving.batch_jobs.partitions import Partition
-from crosstower.serving.batch_jobs.parts import PartFacts
 from crosstower.serving.batch_jobs.work import Work, write_part
 
 ATTEMPTS = 3

@@ -8,8 +8,8 @@ from threading import Lock
 from crosstower.data.daft_runner import map_pieces
 from crosstower.errors import CrosstowerError, RunError
 from crosstower.serving.batch_jobs.output import OutputFolder
+from crosstower.serving.batch_jobs.part_files import PartFacts
 from crosstower.serving.batch_jobs.partitions import Partition
-from crosstower.serving.batch_jobs.parts import PartFacts
 from crosstower.serving.batch_jobs.processes import OnEvent
 from crosstower.serving.batch_jobs.work import Work, Worker, write_part
 

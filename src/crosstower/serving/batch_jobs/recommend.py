@@ -11,8 +11,8 @@ from crosstower.funnel.online.request import FunnelRequest, Ranked, with_missing
 from crosstower.recipe.arguments import count_of
 from crosstower.serving.batch_jobs.models import OpenModel, digest_of_model, open_model
 from crosstower.serving.batch_jobs.output import JobFacts
+from crosstower.serving.batch_jobs.part_files import PartWriter
 from crosstower.serving.batch_jobs.partitions import Partition, digest_of, part_of, partitions_of
-from crosstower.serving.batch_jobs.parts import PartWriter
 from crosstower.serving.batch_jobs.run import Engine, JobSummary, absolute, run_job
 from crosstower.serving.batch_jobs.users import (
     AllUsers,

@@ -13,8 +13,8 @@ from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import QueryError, RunError, notify
 from crosstower.recipe.arguments import count_of
 from crosstower.serving.batch_jobs.output import JobFacts, OutputFolder
+from crosstower.serving.batch_jobs.part_files import PartFacts
 from crosstower.serving.batch_jobs.partitions import Partition, total_rows
-from crosstower.serving.batch_jobs.parts import PartFacts
 from crosstower.serving.batch_jobs.processes import Event, in_processes, in_this_process
 from crosstower.serving.batch_jobs.ray_cluster import on_ray
 from crosstower.serving.batch_jobs.work import Work

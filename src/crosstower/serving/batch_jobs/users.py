@@ -13,8 +13,8 @@ import polars as pl
 from crosstower.data.sources.source import Chunk, Source, open_source
 from crosstower.errors import DataError, QueryError, did_you_mean
 from crosstower.funnel.online.request import FunnelRequest
-from crosstower.retrieval.files import FOLDER, USER
 from crosstower.retrieval.queries import Queries
+from crosstower.retrieval.run_files import FOLDER, USER
 from crosstower.values.codes import hash_ids
 from crosstower.values.columns import ids_of, matched, no_ids
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from crosstower.errors import CrosstowerError, RunError
 from crosstower.serving.batch_jobs.output import OutputFolder
+from crosstower.serving.batch_jobs.part_files import PartFacts, PartWriter, part_file
 from crosstower.serving.batch_jobs.partitions import Partition
-from crosstower.serving.batch_jobs.parts import PartFacts, PartWriter, part_file
 
 OnRows = Callable[[int], None]
 """Called with the number of rows read since the last call."""

@@ -19,17 +19,17 @@ from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluation.metrics.drift import reference_of
 from crosstower.funnel.funnel import CANDIDATES, Funnel
 from crosstower.funnel.retrieved_columns import RETRIEVED
-from crosstower.funnel.rows import RowMaker
+from crosstower.funnel.row_maker import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
 from crosstower.recipe.arguments import count_of, described, place_argument
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.rules import Rules
-from crosstower.retrieval.files import FOLDER, OLD_QUERIES, QUERIES, USER, without_histories
-from crosstower.retrieval.index.calibration import RECALL
 from crosstower.retrieval.index.open import save_index
+from crosstower.retrieval.index.search_effort import RECALL
 from crosstower.retrieval.indexing import choose_index
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import FOLDER, OLD_QUERIES, QUERIES, USER, without_histories
 from crosstower.serving.bundle.bundle import HELD_OUT, RANKING, RETRIEVAL, Bundle
 from crosstower.serving.bundle.card import write_cards
 from crosstower.serving.bundle.copying import copy_run, git_revision, model_place

@@ -28,9 +28,9 @@ from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.files import read
 from crosstower.retrieval.index.open import IndexHeader
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import read
 from crosstower.serving.bundle.contents import check_contents
 from crosstower.serving.bundle.exploration import read_exploration
 from crosstower.serving.bundle.forms import EAGER, open_form

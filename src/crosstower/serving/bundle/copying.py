@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from crosstower.data.counters.files import FOLDER as COUNTERS
+from crosstower.data.counters.count_files import FOLDER as COUNTERS
 from crosstower.data.encoders.learned import LEARNED_FILES
 from crosstower.data.sources.source import open_source
 from crosstower.data.statistics import DatasetStats

@@ -9,9 +9,9 @@ from crosstower.blending.rules.pacing import Ledger
 from crosstower.errors import QueryError
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.counters import OnlineCounters
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.ranker import OnlineRanker
-from crosstower.funnel.online.rows import RowRanker
+from crosstower.funnel.online.row_ranker import RowRanker
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.bundle.forms import EAGER
 

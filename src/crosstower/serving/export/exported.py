@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from crosstower.data.encoders.files import save_encoder
-from crosstower.data.encoders.request import RequestEncoder
+from crosstower.data.encoders.encoder_files import save_encoder
+from crosstower.data.encoders.request_encoder import RequestEncoder
 from crosstower.data.layout import Layout
 from crosstower.errors import RunError
 from crosstower.ranking.scorer import Eager, Exported, Scorer

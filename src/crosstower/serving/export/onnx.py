@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from crosstower.data.batch import Batch
 from crosstower.data.layout import MISSING, PADDING, UNSEEN, Layout
 from crosstower.data.ragged import padded
-from crosstower.data.request import Request
+from crosstower.data.request_batch import Request
 from crosstower.errors import QueryError, RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.own_columns import aged_column

@@ -19,7 +19,7 @@ from torch.export import Dim, ExportedProgram
 
 from crosstower.data.layout import Layout
 from crosstower.data.ragged import Lists
-from crosstower.data.request import Request
+from crosstower.data.request_batch import Request
 from crosstower.serving.export.onnx import (
     CANDIDATES,
     Signature,

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from crosstower.data.layout import PADDING, Layout, ListField
 from crosstower.data.ragged import Lists
-from crosstower.data.request import Request
+from crosstower.data.request_batch import Request
 
 
 def sample(layout: Layout, rows: int, *, shared: Iterable[str] = (), seed: int = 0) -> Request:

@@ -8,7 +8,7 @@ from functools import partial
 import polars as pl
 
 from crosstower.funnel.online.counters import counts_of
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.serving.bundle.live import Live

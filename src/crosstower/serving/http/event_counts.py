@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.state.event_log import EventFacts, read_between
 from crosstower.serving.state.heads import StoredEvents

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import Explanation, Ranked
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.rules import Rules
 from crosstower.recipe.schema import Categorical
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.files import SEEN_ITEMS, USER
+from crosstower.retrieval.run_files import SEEN_ITEMS, USER
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.schemas import TRANSFORMS
 from crosstower.serving.http.settings import Settings

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from crosstower.errors import QueryError
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.event_counts import EventCounts

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from crosstower.retrieval.files import USER, without_histories
+from crosstower.retrieval.run_files import USER, without_histories
 from crosstower.serving.state import user_table
 from crosstower.serving.state.state import State
 from crosstower.values.columns import text_of

@@ -13,12 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.data.progress import no_progress
 from crosstower.data.reading import training_source
 from crosstower.data.split import SPLITS
-from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.evaluation.metrics.paired import mean_statistic
+from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.recipe.own_columns import ROW
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.split import GivenSplit, order_of

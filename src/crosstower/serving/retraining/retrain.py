@@ -14,9 +14,9 @@ from crosstower.experiments.experiment_file import Experiments
 from crosstower.recipe.arguments import place_argument
 from crosstower.serving.retraining.gate import judge
 from crosstower.serving.retraining.plan import RetrainPlan, load_plan
+from crosstower.serving.retraining.steps import Work
 from crosstower.serving.retraining.version_folders import versions_folder
 from crosstower.serving.retraining.versions import Versions
-from crosstower.serving.retraining.work import Work
 from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.state import State
 from crosstower.values.addresses.address import Place

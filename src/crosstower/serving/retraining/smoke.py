@@ -10,9 +10,9 @@ import polars as pl
 
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.experiments.experiment_file import Experiments
-from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest
-from crosstower.retrieval.files import USER
+from crosstower.retrieval.run_files import USER
 from crosstower.serving.http.experiments import RunningExperiments
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.opening import opened

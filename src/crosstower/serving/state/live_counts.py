@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crosstower.data.counters.files import CountsAtEnd
+from crosstower.data.counters.count_files import CountsAtEnd
 from crosstower.data.counters.keys import NO_KEY, keys_of
 from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.recipe.event_count import EventCount

@@ -13,7 +13,7 @@ from crosstower.nn.world import World
 from crosstower.storage.files import replacing, sync_folder
 from crosstower.training.distributed.shard import blocks, is_embedding, sharded_rows
 from crosstower.training.optimizers.fused_tables import FusedTables
-from crosstower.training.optimizers.tables import TableOptimizer
+from crosstower.training.optimizers.table_optimizer import TableOptimizer
 from crosstower.training.weight_average import WeightAverage
 from crosstower.training.weight_files import (
     ROWS,

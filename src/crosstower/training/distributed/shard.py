@@ -11,16 +11,16 @@ from torch.optim import Optimizer
 
 from crosstower.errors import TrainingError
 from crosstower.nn.embedding import EmbeddingStore
-from crosstower.nn.rows import Share, building
+from crosstower.nn.table_rows import Share, building
 from crosstower.nn.trained_pooling import SequencePool
 from crosstower.nn.wide import WideLinear
 from crosstower.nn.world import World
 from crosstower.recipe.training import Training
 from crosstower.training.distributed.dropout import ApartDropout, PartDropout
-from crosstower.training.distributed.tables import ALIGNED, Fused, ShardedRows
+from crosstower.training.distributed.sharded_tables import ALIGNED, Fused, ShardedRows
 from crosstower.training.distributed.world import ProcessWorld
 from crosstower.training.optimizers.fused_tables import FusedTables
-from crosstower.training.optimizers.tables import TableOptimizer
+from crosstower.training.optimizers.table_optimizer import TableOptimizer
 from crosstower.training.weight_average import WeightAverage
 from crosstower.training.weight_files import RowBlock
 

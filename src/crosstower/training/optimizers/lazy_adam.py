@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crosstower.training.optimizers.tables import TableOptimizer, start_counting, steps_since
+from crosstower.training.optimizers.table_optimizer import (
+    TableOptimizer,
+    start_counting,
+    steps_since,
+)
 
 
 class LazyAdam(TableOptimizer):
