@@ -55,10 +55,10 @@ With curl, the token is in a variable. A server without tokens needs none:
 $ export CROSSTOWER_TOKEN=one-of-the-tokens-of-the-server
 ```
 
-The TypeScript module needs no package, only `fetch`. Node 22.18 and newer run it as it is, and
-bundlers for browsers take it. A page of another site may only use a server behind a proxy that
-allows it. A refusal is a `ProblemError` with the problem details; a request takes at most 15
-seconds. Ids above 2^53 lose digits in JavaScript: use texts.
+The TypeScript module needs only `fetch`, no package. Node 22.18 and newer run it as it is, and
+browser bundlers accept it. A web page of another origin needs a proxy in front of the server that
+allows it (CORS). A refused request throws a `ProblemError` with the problem details. A request
+times out after 15 seconds. Ids above 2^53 lose digits in JavaScript: send them as strings.
 
 ```typescript
 import { Crosstower } from "./crosstower.ts";

@@ -54,7 +54,7 @@ class BundleError(CrosstowerError):
 
 
 class ServeError(CrosstowerError):
-    """A server cannot keep or read what it has to: the disk is full, its file is damaged."""
+    """The state of a server cannot be read or written: the disk is full, a file is damaged."""
 
     exit_code = 5
 

@@ -378,7 +378,7 @@ def test_a_run_of_an_earlier_version_starts_too(monday: Run, tmp_path: Path) -> 
         ("schema.columns.genre={kind: categorical, dim: 2}", "schema.*columns.*genre"),
         ("model.hidden=[16]", "no model 'wide_deep' with the same options"),
         ("training.embedding_optimizer=rowwise_adagrad", "embedding_optimizer"),
-        ("training.wide_alpha=0.01", "wide_alpha is another.*0.05 there, 0.01 here"),
+        ("training.wide_alpha=0.01", "wide_alpha differs.*0.05 there, 0.01 here"),
         ("training.seed=5", "was not trained with seed 5"),
     ],
 )
@@ -410,7 +410,7 @@ def test_columns_and_tasks_in_another_order_are_refused(key: str, tmp_path: Path
     schema = before.recipe.schema_.plain()
     schema[key] = dict(reversed(schema[key].items()))
     recipe = before.recipe.model_copy(update={"schema_": Schema.model_validate(schema)})
-    with pytest.raises(RunError, match=f"its order of {key} is another.*there.*here"):
+    with pytest.raises(RunError, match=f"its order of {key} differs.*there.*here"):
         fit(recipe, data=day(15), out=tmp_path / "no", warm_start=before, quiet=True)
 
 

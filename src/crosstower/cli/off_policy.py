@@ -83,7 +83,8 @@ def off_policy(
     item_column: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN", help="Column that the action determines; repeatable (default: found)."
+            metavar="COLUMN",
+            help="Column that the action determines; repeatable (default: inferred).",
         ),
     ] = None,
     slot: Annotated[

@@ -52,7 +52,9 @@ Query = Annotated[
 Model = Annotated[
     str | None, typer.Option(metavar="NAME", help="Model of the run; the main one if unset.")
 ]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of the run; the first if unset.")]
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", help="Seed of the training to use (default: the first).")
+]
 Seeds = Annotated[
     int, typer.Option(min=1, metavar="N", help="Training runs per model, for mean ± sd.")
 ]

@@ -19,7 +19,7 @@ rollback_app = typer.Typer()
 )
 def rollback(
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle folder of crosstower serve.")
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle served first: a folder or an address.")
     ],
     state: StateOfBundle = None,
     to: Annotated[

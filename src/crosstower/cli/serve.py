@@ -52,7 +52,7 @@ def serve(
     ] = None,
     log: Annotated[
         bool,
-        typer.Option("--log", help="Log every list as impressions, unless a request refuses."),
+        typer.Option("--log", help="Log all lists, except requests with log: false."),
     ] = False,
     state_limit: Annotated[
         float | None,
@@ -62,7 +62,7 @@ def serve(
     ] = None,
     max_batch_size: Annotated[
         int,
-        typer.Option(min=1, metavar="N", help="Waiting requests that are processed as one batch."),
+        typer.Option(min=1, metavar="N", help="Maximum number of requests per batch."),
     ] = 8,
     max_queue: Annotated[
         int,

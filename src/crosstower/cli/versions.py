@@ -23,7 +23,7 @@ versions_app = typer.Typer()
 )
 def versions(
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle folder of crosstower serve.")
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle served first: a folder or an address.")
     ],
     state: StateOfBundle = None,
     as_json: Json = False,

@@ -55,8 +55,8 @@ def check_processes(settings: Training, processes: int) -> None:
         )
     if settings.tables == "host":
         raise RecipeError(
-            f"training.tables: host is of a single GPU, and {processes} processes were started,"
-            " which divide the tables among their devices; set training.tables=device, or use one"
+            f"training.tables: host needs a single process, and {processes} were started, which"
+            " divide the tables among their devices; set training.tables=device, or use one"
             " process"
         )
     _check_device(settings.device, processes)

@@ -109,8 +109,8 @@ def check_warm_start(
     for key, old in there.items():
         if old != (new := here[key]):
             raise RunError(
-                f"{earlier.folder}: its {key} is another, so its weights have no place in this"
-                f" training{_difference(old, new)}; use the recipe of that run, or train without"
+                f"{earlier.folder}: its {key} differs, so its weights do not fit this recipe"
+                f"{_difference(old, new)}; use the recipe of that run, or train without"
                 " a warm start"
             )
     for name, model in models.items():

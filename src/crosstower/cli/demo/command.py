@@ -59,7 +59,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Train a recommender of holiday homes whose truth is known, and serve its page.
+    """Train a recommender on synthetic holiday homes with known values, and serve its page.
 
     The lists of each stage are compared by their true value. The page opens in a browser if there
     is one; Ctrl-C stops the server.

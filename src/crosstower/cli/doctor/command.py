@@ -37,8 +37,8 @@ def doctor(
 ) -> None:
     """Check packages, torch, processors, memory, disk and port.
 
-    The exit code is 1 if there is a problem. Missing extras are none: the command that installs
-    each is shown.
+    The exit code is 1 if there is a problem. A missing extra is not a problem; the command that
+    installs it is shown.
     """
     from crosstower.cli.doctor.machine import check_machine
     from crosstower.cli.doctor.packages import check_core, check_extras

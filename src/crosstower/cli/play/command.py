@@ -56,7 +56,7 @@ def play(
         bool, typer.Option("--no-browser", help="Do not open the page in a browser.")
     ] = False,
 ) -> None:
-    """Serve a shop window on a bundle: a feed, a search in words, a map with distances.
+    """Serve a bundle as a shop window: a feed, a text search, a map with distances.
 
     A click is sent as an event, and the next list follows from it. The panels are those that the
     columns of the bundle allow. Without BUNDLE, a shop is trained first, in less than a minute.

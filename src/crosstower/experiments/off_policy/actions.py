@@ -38,8 +38,8 @@ def item_columns_of(frame: pl.DataFrame, action: str, columns: Sequence[str]) ->
     ]
     if found and frame.height < _ROWS_AN_ACTION * actions:
         raise DataError(
-            f"column '{action}': {actions:,} actions in {frame.height:,} rows are too few rows an"
-            " action to tell which columns follow from it; name them with --item-column (in"
+            f"column '{action}': {actions:,} actions in {frame.height:,} rows are too few rows per"
+            " action to infer the columns that it determines; name them with --item-column (in"
             f" Python: item_columns), or '{action}' itself if there are none"
         )
     return found

@@ -96,7 +96,7 @@ class ExactIndex:
         Args:
             ids: `[N]` integers or text, each once.
             vectors: `[N, D]`, finite.
-            attributes: columns to filter by, a row an item.
+            attributes: columns to filter by, one row per item.
             storage: float32; bfloat16 in half the memory; int8 in a quarter.
 
         Raises:

@@ -106,7 +106,7 @@ class MilvusIndex:
             collection: its name.
             ids: `[N]` integers or text, each once.
             vectors: `[N, D]`, finite.
-            attributes: columns to filter by, a row an item.
+            attributes: columns to filter by, one row per item.
 
         Raises:
             QueryError: ids, vectors and attributes do not fit together, or no package pymilvus.

@@ -20,7 +20,7 @@ from crosstower.retrieval.index.index import ItemIndex
 
 @dataclass(frozen=True)
 class IndexItems:
-    """What an index is built from.
+    """Input of an index build: ids, vectors and attributes of items.
 
     Args:
         ids: `[N]` integers or text, each once.
