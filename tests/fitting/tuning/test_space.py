@@ -3,13 +3,13 @@ from typing import Any
 import pytest
 
 from crosstower.errors import RecipeError
+from crosstower.fitting.tuning.default_space import default_space
 from crosstower.fitting.tuning.space import (
     applied,
     check_space,
     contains,
     current_values,
     decoded,
-    embedding_rate,
     encoded,
     encodes_again,
     given_values,
@@ -143,7 +143,32 @@ def test_choices_are_stored_as_text_and_read_back() -> None:
     assert decoded(encoded((1, 2))) == [1, 2]
 
 
-def test_the_rate_of_embeddings_is_that_of_their_optimiser_if_unset() -> None:
-    assert embedding_rate(Training()) == 1e-3
-    assert embedding_rate(Training(embedding_optimizer="adagrad")) == 0.02
-    assert embedding_rate(Training(embedding_learning_rate=0.5)) == 0.5
+RETRIEVER = """
+name: small
+data: {path: rows.parquet}
+schema:
+  columns: {user: categorical, item: categorical}
+model: {name: two_tower, item: [item]}
+retrieval: {item: item, user: user}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "rate"),
+    [
+        (TEXT, {}, 1e-3),
+        (TEXT, {"embedding_optimizer": "adagrad"}, 0.02),
+        (TEXT, {"embedding_learning_rate": 0.5}, 0.5),
+        (RETRIEVER, {}, 0.01),
+        (RETRIEVER, {"embedding_learning_rate": 0.5}, 0.5),
+    ],
+)
+def test_the_first_trial_has_the_rate_that_trains_the_recipe(
+    text: str, options: dict[str, Any], rate: float
+) -> None:
+    recipe = parse_recipe(text)
+    recipe = recipe.model_copy(update={"training": Training(**options)})
+    (key,) = found = space(training__embedding_learning_rate={"low": 1e-4, "high": 1.0})
+    assert current_values(recipe, found) == {key: rate}
+    whole = default_space(recipe)[key]
+    assert (whole.low, whole.high) == pytest.approx((rate / 10, rate * 10))

@@ -1,14 +1,11 @@
-import math
-
 import pytest
 import torch
 
 from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
 from crosstower.recipe.training import Training
-from crosstower.training.optimizers import build_optimizers, clip_gradients
+from crosstower.training.optimizers import build_optimizers
 from crosstower.training.optimizers.adagrad import Adagrad
-from crosstower.training.optimizers.assign import factor
 from crosstower.training.optimizers.ftrl import FTRL
 from crosstower.training.optimizers.lazy_adam import LazyAdam
 from crosstower.training.optimizers.rowwise_adagrad import RowwiseAdagrad
@@ -76,49 +73,3 @@ def test_biases_do_not_decay() -> None:
     dense = build_optimizers(model(), Training(weight_decay=0.3))[0]
     decay = {p.ndim > 1: g["weight_decay"] for g in dense.param_groups for p in g["params"]}
     assert decay == {True: 0.3, False: 0.0}
-
-
-def with_gradients(scale: float) -> tuple[torch.nn.Module, list[torch.optim.Optimizer]]:
-    wide_deep = model()
-    for parameter in wide_deep.parameters():
-        parameter.grad = torch.randn_like(parameter) * scale
-    table = wide_deep.input.embed.tables["16"]
-    rows = torch.tensor([[4, 4, 7]])
-    table.grad = torch.sparse_coo_tensor(
-        rows, torch.randn(3, 16) * scale, table.shape, check_invariants=True
-    )
-    return wide_deep, build_optimizers(wide_deep, Training())
-
-
-def total(wide_deep: torch.nn.Module) -> float:
-    squares = [float(p.grad.to_dense().square().sum()) for p in wide_deep.parameters()]
-    return math.sqrt(sum(squares))
-
-
-def test_the_norm_counts_sparse_rows_once_and_is_limited() -> None:
-    wide_deep, optimizers = with_gradients(5.0)
-    expected = total(wide_deep)
-    assert clip_gradients(optimizers, 1.0) == pytest.approx(expected, rel=1e-5)
-    assert total(wide_deep) == pytest.approx(1.0, rel=1e-5)
-
-
-def test_a_small_norm_is_left_alone() -> None:
-    wide_deep, optimizers = with_gradients(1e-3)
-    expected = total(wide_deep)
-    clip_gradients(optimizers, 10.0)
-    assert total(wide_deep) == expected
-
-
-def test_an_infinite_norm_is_returned_for_the_trainer_to_refuse() -> None:
-    wide_deep, optimizers = with_gradients(1.0)
-    wide_deep.combine.head.weight.grad[0, 0] = math.inf
-    assert clip_gradients(optimizers, 10.0) == math.inf
-
-
-def test_a_schedule_and_a_warm_up_set_the_rate() -> None:
-    assert [factor(s, 10, kind="constant", warmup=2) for s in (0, 1, 2, 9)] == [0.5, 1, 1, 1]
-    assert factor(5, 10, kind="linear", warmup=0) == pytest.approx(0.5)
-    assert factor(5, 10, kind="cosine", warmup=0) == pytest.approx(0.5)
-    assert factor(6, 10, kind="cosine", warmup=2) == pytest.approx(0.5)
-    assert factor(0, 10, kind="cosine", warmup=0) == 1.0
-    assert 0 < factor(10, 10, kind="linear", warmup=0) <= 1e-3

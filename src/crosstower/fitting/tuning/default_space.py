@@ -16,13 +16,14 @@ from pydantic import BaseModel
 from torch import nn
 
 from crosstower.data.encoders.encoder_fit import draft_layout
-from crosstower.fitting.tuning.space import contains, embedding_rate
+from crosstower.fitting.tuning.space import contains
 from crosstower.models.registry import build_empty, config_of
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.wide import WideLinear
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.tune import Dimension
 from crosstower.recipe.validation import validate
+from crosstower.training.optimizers.assign import embedding_rate
 
 _WIDTHS = [[64], [128, 64], [256, 128], [256, 128, 64]]
 _TOWER = [[], [64], [128, 64]]
@@ -100,7 +101,10 @@ def _of_training(recipe: Recipe) -> Iterator[tuple[str, Dimension]]:
         yield "learning_rate", _around(settings.learning_rate)
         yield "weight_decay", _around(max(settings.weight_decay, 1e-5), 100.0)
     if parts is None or any(isinstance(part, tables) for part in parts):
-        yield "embedding_learning_rate", _around(embedding_rate(settings))
+        yield (
+            "embedding_learning_rate",
+            _around(embedding_rate(settings, retrieves=recipe.retrieval is not None)),
+        )
     if parts is not None and any(isinstance(part, wide) for part in parts):
         yield "wide_alpha", _around(settings.wide_alpha)
         yield "wide_l2", _around(max(settings.wide_l2, 1e-2), 100.0)

@@ -14,11 +14,10 @@ from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.models.registry import config_of
 from crosstower.recipe.overrides import override
 from crosstower.recipe.recipe import Recipe
-from crosstower.recipe.training import Training
 from crosstower.recipe.tune import Dimension
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
-from crosstower.training.optimizers.assign import EMBEDDING_RATES
+from crosstower.training.optimizers.assign import embedding_rate
 
 Space = Mapping[str, Dimension]
 """Dimensions by the dotted key of an option."""
@@ -134,15 +133,10 @@ def current_values(recipe: Recipe, space: Space) -> dict[str, Any]:
     """Return the recipe's own value of every option whose dimension contains it."""
     whole = recipe.model_dump(mode="json", by_alias=True)
     whole["model"] = _config(recipe).model_dump(mode="json")
-    whole["training"]["embedding_learning_rate"] = embedding_rate(recipe.training)
+    rate = embedding_rate(recipe.training, retrieves=recipe.retrieval is not None)
+    whole["training"]["embedding_learning_rate"] = rate
     values = {key: _walked(whole, key) for key in space}
     return {key: value for key, value in values.items() if contains(space[key], value)}
-
-
-def embedding_rate(settings: Training) -> float:
-    """Return the learning rate of the embeddings, that of their optimiser if none is set."""
-    given = settings.embedding_learning_rate
-    return EMBEDDING_RATES[settings.embedding_optimizer] if given is None else given
 
 
 def contains(dimension: Dimension, value: Any) -> bool:

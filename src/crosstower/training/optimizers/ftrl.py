@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from crosstower.training.optimizers.coalesce import coalesce
 
@@ -77,3 +78,15 @@ class FTRL(torch.optim.Optimizer):
         rate = (group["beta"] + n.sqrt()) / group["alpha"] + group["l2"]
         shrunk = z - z.sign() * group["l1"]
         parameter[rows] = torch.where(z.abs() <= group["l1"], 0.0, -shrunk / rate)
+
+
+def count_rows(optimizers: Sequence[Optimizer], rows: Tensor) -> None:
+    """Give FTRL-proximal the number of rows `[T]` that each head's gradient is the mean of.
+
+    FTRL-proximal needs sums of gradients. With `combine: concat` a wide weight gets gradients from
+    all heads; it is scaled by the rows of its own head.
+    """
+    for optimizer in optimizers:
+        if isinstance(optimizer, FTRL):
+            for group in optimizer.param_groups:
+                group["rows"] = rows.to(group["params"][0].device)
