@@ -15,8 +15,10 @@ from threadpoolctl import threadpool_limits
 from benchmarks import lightgcn
 from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.retrieval.baselines.bspm import Bspm
+from crosstower.retrieval.baselines.ease import Ease
 from crosstower.retrieval.baselines.graph_filter import GraphFilter
-from crosstower.retrieval.baselines.models import Ease, ItemKnn, Popularity
+from crosstower.retrieval.baselines.item_knn import ItemKnn
+from crosstower.retrieval.baselines.popularity import Popularity
 from crosstower.retrieval.baselines.top_items import best_items
 
 K = 20

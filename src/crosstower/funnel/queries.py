@@ -22,7 +22,8 @@ from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.leaks import leak_notes, raw_at
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.recipe import Recipe
-from crosstower.retrieval.baselines.models import Popularity, histories_of
+from crosstower.retrieval.baselines.baseline import histories_of
+from crosstower.retrieval.baselines.popularity import Popularity
 from crosstower.retrieval.baselines.top_items import recommend
 from crosstower.retrieval.data.evaluation_queries import (
     EvaluationQueries,

@@ -10,14 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crosstower.retrieval.baselines.baseline import histories_of as histories_of
     from crosstower.retrieval.baselines.bm25 import Bm25 as Bm25
     from crosstower.retrieval.baselines.bspm import Bspm as Bspm
+    from crosstower.retrieval.baselines.ease import Ease as Ease
     from crosstower.retrieval.baselines.graph_filter import GraphFilter as GraphFilter
-    from crosstower.retrieval.baselines.models import Ease as Ease
-    from crosstower.retrieval.baselines.models import ImplicitAls as ImplicitAls
-    from crosstower.retrieval.baselines.models import ItemKnn as ItemKnn
-    from crosstower.retrieval.baselines.models import Popularity as Popularity
-    from crosstower.retrieval.baselines.models import histories_of as histories_of
+    from crosstower.retrieval.baselines.implicit_als import ImplicitAls as ImplicitAls
+    from crosstower.retrieval.baselines.item_knn import ItemKnn as ItemKnn
+    from crosstower.retrieval.baselines.popularity import Popularity as Popularity
     from crosstower.retrieval.baselines.top_items import recommend as recommend
     from crosstower.retrieval.baselines.transitions import TransitionGraph as TransitionGraph
     from crosstower.retrieval.index.ann import AnnIndex as AnnIndex
@@ -42,21 +42,21 @@ _MODULES = {
     "Bspm": "baselines.bspm",
     "CandidateSource": "sources.source",
     "Catalogue": "index.catalogue",
-    "Ease": "baselines.models",
+    "Ease": "baselines.ease",
     "ExactIndex": "index.exact",
     "GraphFilter": "baselines.graph_filter",
     "Hits": "index.index",
-    "ImplicitAls": "baselines.models",
+    "ImplicitAls": "baselines.implicit_als",
     "IndexFacts": "indexing",
     "IndexItems": "index.registry",
     "ItemIndex": "index.index",
-    "ItemKnn": "baselines.models",
+    "ItemKnn": "baselines.item_knn",
     "MilvusIndex": "index.milvus",
     "PgvectorIndex": "index.pgvector",
-    "Popularity": "baselines.models",
+    "Popularity": "baselines.popularity",
     "TransitionGraph": "baselines.transitions",
     "build_index": "indexing",
-    "histories_of": "baselines.models",
+    "histories_of": "baselines.baseline",
     "item_vectors": "tower_vectors",
     "recommend": "baselines.top_items",
     "register_index": "index.registry",

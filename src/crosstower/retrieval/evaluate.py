@@ -15,19 +15,16 @@ from crosstower.data.reading import source_of, undivided
 from crosstower.errors import DataError, RunError, notify
 from crosstower.evaluation.reports.content import DataFacts, RetrievalReport
 from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrieval_report
+from crosstower.retrieval.baselines.baseline import Baseline, histories_of
+from crosstower.retrieval.baselines.ease import Ease
 from crosstower.retrieval.baselines.fit_baselines import (
     lists_of_queries,
     omission_words,
     omitted_baselines,
     ordered,
 )
-from crosstower.retrieval.baselines.models import (
-    Baseline,
-    Ease,
-    ItemKnn,
-    Popularity,
-    histories_of,
-)
+from crosstower.retrieval.baselines.item_knn import ItemKnn
+from crosstower.retrieval.baselines.popularity import Popularity
 from crosstower.retrieval.baselines.transitions import TransitionGraph
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries, queries_from_rows
 from crosstower.retrieval.data.histories import Histories

@@ -11,8 +11,10 @@ from crosstower.cli.main import app
 from crosstower.errors import CrosstowerWarning
 from crosstower.fitting.fit import fit
 from crosstower.retrieval.baselines import fit_baselines as baselines
+from crosstower.retrieval.baselines.ease import Ease
 from crosstower.retrieval.baselines.fit_baselines import baseline_names, omitted_baselines
-from crosstower.retrieval.baselines.models import Ease, ItemKnn, Popularity
+from crosstower.retrieval.baselines.item_knn import ItemKnn
+from crosstower.retrieval.baselines.popularity import Popularity
 from crosstower.retrieval.evaluate import evaluate_retrieval_on
 from crosstower.training.run import Run
 

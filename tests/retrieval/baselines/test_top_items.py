@@ -3,10 +3,12 @@ import pytest
 from scipy import sparse
 
 from crosstower.retrieval.baselines import top_items
-from crosstower.retrieval.baselines.models import Ease, ItemKnn, Popularity
+from crosstower.retrieval.baselines.ease import Ease
+from crosstower.retrieval.baselines.item_knn import ItemKnn
+from crosstower.retrieval.baselines.popularity import Popularity
 from crosstower.retrieval.baselines.top_items import recommend
 
-from .test_models import DENSE, HISTORIES, ITEMS, USERS
+from .test_baseline import DENSE, HISTORIES, ITEMS, USERS
 
 
 def test_recommended_items_are_new_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from crosstower.errors import DataError
 from crosstower.retrieval.baselines import models
-from crosstower.retrieval.baselines.models import Ease, histories_of
+from crosstower.retrieval.baselines.baseline import histories_of
+from crosstower.retrieval.baselines.ease import Ease
 from crosstower.retrieval.sources.ease import EaseOptions, EaseSource
 from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.retrieval.sources.source_rows import SourceRows

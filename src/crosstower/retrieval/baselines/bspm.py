@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crosstower.errors import RecipeError
+from crosstower.retrieval.baselines.baseline import Histories, Scores
 from crosstower.retrieval.baselines.graph_filter import GraphFilter
-from crosstower.retrieval.baselines.models import Histories, Scores
 
 _ORDER = 4
 

@@ -16,18 +16,14 @@ from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Bag, Text
 from crosstower.recipe.split import order_of
+from crosstower.retrieval.baselines.baseline import Baseline, histories_of
 from crosstower.retrieval.baselines.bm25 import Bm25
 from crosstower.retrieval.baselines.bspm import Bspm
+from crosstower.retrieval.baselines.ease import EASE_LIMIT, Ease
 from crosstower.retrieval.baselines.graph_filter import GraphFilter
-from crosstower.retrieval.baselines.models import (
-    EASE_LIMIT,
-    Baseline,
-    Ease,
-    ImplicitAls,
-    ItemKnn,
-    Popularity,
-    histories_of,
-)
+from crosstower.retrieval.baselines.implicit_als import ImplicitAls
+from crosstower.retrieval.baselines.item_knn import ItemKnn
+from crosstower.retrieval.baselines.popularity import Popularity
 from crosstower.retrieval.baselines.top_items import best_items, recommend
 from crosstower.retrieval.baselines.transitions import TransitionGraph
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries

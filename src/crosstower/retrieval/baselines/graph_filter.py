@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.errors import RecipeError
-from crosstower.retrieval.baselines.models import Histories, Scores
+from crosstower.retrieval.baselines.baseline import Histories, Scores
 from crosstower.retrieval.data.spectrum import inverse_roots, right_vectors, scaled_pairs
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from crosstower.retrieval.baselines.models import Baseline, Histories, Scores
+from crosstower.retrieval.baselines.baseline import Baseline, Histories, Scores
 from crosstower.values.arrays import Indices
 
 _ROWS = 1_024  # per block

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from crosstower.errors import RecipeError
-from crosstower.retrieval.baselines.models import Scores
+from crosstower.retrieval.baselines.baseline import Scores
 from crosstower.retrieval.data.histories import Histories
 from crosstower.values.arrays import Indices
 

@@ -16,7 +16,7 @@ from crosstower.nn.table_rows import Share
 from crosstower.nn.world import World
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Bag, Categorical
-from crosstower.retrieval.baselines.models import histories_of
+from crosstower.retrieval.baselines.baseline import histories_of
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.spectrum import inverse_roots, right_vectors, scaled_pairs
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of

@@ -6,7 +6,8 @@ from typing import cast
 
 from pydantic import Field
 
-from crosstower.retrieval.baselines.models import Ease, histories_of
+from crosstower.retrieval.baselines.baseline import histories_of
+from crosstower.retrieval.baselines.ease import Ease
 from crosstower.retrieval.sources.neighbours import (
     Neighbours,
     NeighbourSource,

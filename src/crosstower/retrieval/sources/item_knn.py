@@ -6,7 +6,8 @@ from typing import cast
 
 from pydantic import Field
 
-from crosstower.retrieval.baselines.models import ItemKnn, histories_of
+from crosstower.retrieval.baselines.baseline import histories_of
+from crosstower.retrieval.baselines.item_knn import ItemKnn
 from crosstower.retrieval.sources.neighbours import (
     Neighbours,
     NeighbourSource,

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.retrieval.baselines.models import strongest
+from crosstower.retrieval.baselines.baseline import strongest
 from crosstower.retrieval.sources.source import (
     Arrays,
     CandidateSource,

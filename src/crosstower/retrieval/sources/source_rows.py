@@ -12,8 +12,8 @@ from crosstower.data.split import SPLITS
 from crosstower.recipe.own_columns import raw_name, time_name
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.split import order_of
+from crosstower.retrieval.baselines.baseline import Baseline
 from crosstower.retrieval.baselines.fit_baselines import fitted_baseline
-from crosstower.retrieval.baselines.models import Baseline
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.retrieval_data import RetrievalData
