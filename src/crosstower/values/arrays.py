@@ -7,3 +7,6 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 """Positions of rows or items, from 0."""
+
+Doubles = NDArray[np.float64]
+"""Numbers in double precision."""

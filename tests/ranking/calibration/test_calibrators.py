@@ -15,14 +15,9 @@ from crosstower.ranking.calibration.calibrators import (
     fit_calibrators,
     load_calibrators,
 )
-from crosstower.ranking.calibration.maps import (
-    MIN_ROWS,
-    Identity,
-    Isotonic,
-    Line,
-    Platt,
-    fit_calibration_map,
-)
+from crosstower.ranking.calibration.isotonic import Isotonic
+from crosstower.ranking.calibration.maps import MIN_ROWS, Identity, fit_calibration_map
+from crosstower.ranking.calibration.platt import Line, Platt
 from crosstower.recipe.calibration import Calibration
 
 PLATT = Calibration(method="platt")

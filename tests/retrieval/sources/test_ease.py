@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crosstower.errors import DataError
-from crosstower.retrieval.baselines import models
+from crosstower.retrieval.baselines import ease
 from crosstower.retrieval.baselines.baseline import histories_of
 from crosstower.retrieval.baselines.ease import Ease
 from crosstower.retrieval.sources.ease import EaseOptions, EaseSource
@@ -32,6 +32,6 @@ def test_the_penalty_is_chosen_as_for_the_report(film_rows: SourceRows) -> None:
 def test_a_large_catalogue_is_refused(
     film_rows: SourceRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "EASE_LIMIT", 10)
+    monkeypatch.setattr(ease, "EASE_LIMIT", 10)
     with pytest.raises(DataError, match="up to 10"):
         EaseSource.fit(EaseOptions(l2=5.0), film_rows)

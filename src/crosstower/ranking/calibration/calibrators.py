@@ -23,20 +23,19 @@ from crosstower.evaluation.metrics.values import refuse
 from crosstower.ranking.calibration.maps import (
     Identity,
     Map,
-    Range,
     Sample,
-    Values,
     check_predictions,
     fit_calibration_map,
     prior_corrected,
 )
+from crosstower.ranking.calibration.platt import Range
 from crosstower.recipe.calibration import Calibration, check_calibration
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
 from crosstower.storage.files import write_atomic
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Doubles, Indices
 
-_Fit = Callable[[Values, Values], Map | None]
+_Fit = Callable[[Doubles, Doubles], Map | None]
 _FALLING = "its labels do not rise with its predictions"
 _SHOWN = 5
 
@@ -77,7 +76,7 @@ class Calibrators(FrozenModel):
         """The share of negatives in the training rows, of tasks where it is below 1."""
         return {task: maps.kept for task, maps in self.maps.items() if maps.kept < 1}
 
-    def apply(self, frame: pl.DataFrame) -> dict[str, Values]:
+    def apply(self, frame: pl.DataFrame) -> dict[str, Doubles]:
         """Return {task: calibrated predictions `[rows]`} of `tasks`; the others stay as they are.
 
         Args:
@@ -91,8 +90,8 @@ class Calibrators(FrozenModel):
         return self.calibrate({task: _numbers(frame, task) for task in self.tasks}, types)
 
     def calibrate(
-        self, predictions: Mapping[str, Values], types: ContentTypes | None
-    ) -> dict[str, Values]:
+        self, predictions: Mapping[str, Doubles], types: ContentTypes | None
+    ) -> dict[str, Doubles]:
         """Return {task: calibrated predictions `[rows]`} of `tasks`, from arrays.
 
         Args:
@@ -105,7 +104,7 @@ class Calibrators(FrozenModel):
         """
         return {task: self._calibrated(task, predictions[task], types) for task in self.tasks}
 
-    def _calibrated(self, task: str, predictions: Values, types: ContentTypes | None) -> Values:
+    def _calibrated(self, task: str, predictions: Doubles, types: ContentTypes | None) -> Doubles:
         maps = self.maps[task]
         p = _corrected(predictions, task, maps)
         calibrated = maps.overall.apply(p)
@@ -246,7 +245,7 @@ def _without_map(reasons: Mapping[str, str]) -> str:
     return f"{len(reasons):,} {what} the map of all rows: {shown}{more}"
 
 
-def _labels(frame: pl.DataFrame, task: str, kind: HeadKind) -> Values:
+def _labels(frame: pl.DataFrame, task: str, kind: HeadKind) -> Doubles:
     """Return the labels, NaN where missing."""
     y = column(frame, task).cast(pl.Float64).fill_null(float("nan")).to_numpy()
     refuse(np.isinf(y), y, f"column '{task}': expected a finite label")
@@ -255,16 +254,16 @@ def _labels(frame: pl.DataFrame, task: str, kind: HeadKind) -> Values:
     return y
 
 
-def _predictions(frame: pl.DataFrame, task: str, maps: CalibrationMaps) -> Values:
+def _predictions(frame: pl.DataFrame, task: str, maps: CalibrationMaps) -> Doubles:
     """Return the predictions, corrected for the negatives that the training rows left out."""
     return _corrected(_numbers(frame, task), task, maps)
 
 
-def _corrected(p: Values, task: str, maps: CalibrationMaps) -> Values:
+def _corrected(p: Doubles, task: str, maps: CalibrationMaps) -> Doubles:
     check_predictions(maps.kind, p, f"column '{task}__prediction'")
     return prior_corrected(p, maps.kept) if maps.kept < 1 else p
 
 
-def _numbers(frame: pl.DataFrame, task: str) -> Values:
+def _numbers(frame: pl.DataFrame, task: str) -> Doubles:
     values = column(frame, f"{task}__prediction").cast(pl.Float64)
     return (values.fill_null(float("nan")) if values.null_count() else values).to_numpy()
