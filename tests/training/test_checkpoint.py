@@ -9,11 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from crosstower.errors import RunError, TrainingError
-from crosstower.recipe.recipe import Training
 from crosstower.training.checkpoint import (
     Position,
-    is_over,
-    limits_of,
     load_checkpoint,
     load_weights,
     read_position,
@@ -95,29 +92,3 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"a\.safetensors: no such checkpoint"):
         load_weights(tmp_path / "a.safetensors", nn.Linear(1, 1))
-
-
-@pytest.mark.parametrize(
-    ("epoch", "without_gain", "epochs", "patience", "over"),
-    [
-        (3, 0, 3, 2, True),
-        (3, 0, 4, 2, False),
-        (3, 0, 2, 2, True),
-        (3, 2, 9, 2, True),
-        (3, 2, 9, 3, False),
-        (3, 2, 3, 3, True),
-    ],
-)
-def test_new_limits_are_checked_again(
-    *, epoch: int, without_gain: int, epochs: int, patience: int, over: bool
-) -> None:
-    position = Position(epoch=epoch, epochs_without_gain=without_gain, finished=not over)
-    assert is_over(position, (epochs, patience)) is over
-
-
-@pytest.mark.parametrize("finished", [True, False])
-def test_under_the_same_limits_it_stays_as_it_was(*, finished: bool) -> None:
-    """Such as a training that was ended by hand."""
-    limits = limits_of(Training(epochs=9, patience=5))
-    position = Position(epoch=2, finished=finished, ended=finished, limits=limits)
-    assert is_over(position, limits) is finished

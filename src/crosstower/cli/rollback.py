@@ -32,7 +32,7 @@ def rollback(
     ] = None,
 ) -> None:
     """Serve an earlier version again; a running server follows within a second or two."""
-    from crosstower.serving.retraining.history import roll_back
+    from crosstower.serving.retraining.rollback import roll_back
     from crosstower.serving.state.state import State
 
     with State.open_existing(state_of(bundle, state)) as opened:

@@ -21,15 +21,10 @@ from crosstower.nn.table_devices import offload_embeddings
 from crosstower.nn.world import ALONE, World
 from crosstower.recipe.recipe import Training
 from crosstower.storage.files import write_atomic
-from crosstower.training.checkpoint import (
-    Position,
-    is_over,
-    limits_of,
-    load_weights,
-    read_position,
-)
+from crosstower.training.checkpoint import Position, load_weights, read_position
 from crosstower.training.distributed.checkpoints import make_ordinary
 from crosstower.training.distributed.shard import building_in, shard
+from crosstower.training.early_stopping import is_over, limits_of
 from crosstower.training.job import Job
 from crosstower.training.observers import Observers
 from crosstower.training.progress import Watcher

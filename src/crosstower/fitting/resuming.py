@@ -14,7 +14,8 @@ from crosstower.errors import RunError, TrainingError, notify
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import Recipe
 from crosstower.storage.files import write_atomic
-from crosstower.training.checkpoint import Position, is_over, limits_of, read_position
+from crosstower.training.checkpoint import Position, read_position
+from crosstower.training.early_stopping import is_over, limits_of
 from crosstower.training.run import BLEND, BLENDED, Run
 from crosstower.training.trainer import LAST
 from crosstower.training.weight_files import is_stored

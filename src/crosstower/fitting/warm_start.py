@@ -23,12 +23,8 @@ from crosstower.models.registry import build_empty
 from crosstower.models.two_tower import TwoTower
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.training import Training
-from crosstower.training.checkpoint import (
-    Position,
-    limits_of,
-    read_checkpoint,
-    save_checkpoint,
-)
+from crosstower.training.checkpoint import Position, read_checkpoint, save_checkpoint
+from crosstower.training.early_stopping import limits_of
 from crosstower.training.optimizers import build_optimizers
 from crosstower.training.run import REFIT, Run
 from crosstower.training.trainer import BEST

@@ -15,7 +15,6 @@ from torch.optim import Optimizer
 
 from crosstower.errors import RunError, TrainingError
 from crosstower.nn.world import ALONE, World
-from crosstower.recipe.training import Training
 from crosstower.training.distributed.checkpoints import (
     held_names,
     read_together,
@@ -53,21 +52,6 @@ class Position:
     ended: bool = False
     limits: tuple[int, int] = (0, 0)
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-
-
-def limits_of(settings: Training) -> tuple[int, int]:
-    """Return the limits of a training: epochs, and evaluations without an improvement."""
-    return settings.epochs, settings.patience
-
-
-def has_reached(position: Position, limits: tuple[int, int]) -> bool:
-    """Return whether the epochs so far reach one of the limits."""
-    return position.epoch >= limits[0] or position.epochs_without_gain >= limits[1]
-
-
-def is_over(position: Position, limits: tuple[int, int]) -> bool:
-    """Return whether a training is over, under limits that may differ from its former ones."""
-    return position.finished if position.limits == limits else has_reached(position, limits)
 
 
 def save_checkpoint(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
@@ -38,24 +37,3 @@ class SpeedMeter:
 
 NO_SPEED = {"seconds": 0.0, "rows_per_second": 0.0, "wait_share": 0.0}
 """Speed of an evaluation without a step before it."""
-
-
-def improved(value: float | None, best: float | None, *, higher_is_better: bool) -> bool:
-    """Return whether a metric is better than the best so far; NaN is worse than any number.
-
-    >>> improved(0.7, 0.6, higher_is_better=True), improved(0.7, 0.6, higher_is_better=False)
-    (True, False)
-
-    Args:
-        value: None if nothing is monitored, which counts as better.
-        best: None if there is none so far.
-        higher_is_better: direction of the metric.
-
-    """
-    if value is None:
-        return True
-    if math.isnan(value):
-        return best is None
-    if best is None or math.isnan(best):
-        return True
-    return value > best if higher_is_better else value < best

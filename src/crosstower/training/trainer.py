@@ -18,15 +18,10 @@ from crosstower.data.prefetch import DataWaitTimer, transferred
 from crosstower.errors import TrainingError
 from crosstower.nn.world import ALONE, World
 from crosstower.recipe.recipe import Training
-from crosstower.training.checkpoint import (
-    Position,
-    has_reached,
-    limits_of,
-    load_checkpoint,
-    save_checkpoint,
-)
+from crosstower.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from crosstower.training.devices import Choice, autocast, choose_precision
 from crosstower.training.distributed.shard import combine_gradients
+from crosstower.training.early_stopping import has_reached, improved, limits_of
 from crosstower.training.optimizers import (
     build_optimizers,
     clip_gradients,
@@ -34,7 +29,7 @@ from crosstower.training.optimizers import (
     set_learning_rates,
 )
 from crosstower.training.protocols import Objective, Observer, Stream
-from crosstower.training.records import NO_SPEED, SpeedMeter, improved
+from crosstower.training.records import NO_SPEED, SpeedMeter
 from crosstower.training.stop_signal import StopSignal
 from crosstower.training.weight_average import WeightAverage
 from crosstower.training.weight_files import is_stored, same_tensors

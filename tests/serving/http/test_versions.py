@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.http import refusal
-from crosstower.serving.retraining.history import roll_back
+from crosstower.serving.retraining.rollback import roll_back
 from crosstower.serving.state.state import State
 
 from ...fixtures.funnels import Runs

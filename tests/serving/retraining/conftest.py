@@ -10,6 +10,8 @@ import pytest
 from crosstower.data.datasets.worlds import make as make_world
 from crosstower.fitting.fit import fit
 from crosstower.serving.bundle import Bundle, make_bundle
+from crosstower.serving.bundle.manifest import read_manifest
+from crosstower.serving.retraining.history import History
 from crosstower.serving.retraining.versions import Attempt
 from crosstower.serving.state.state import State
 
@@ -75,3 +77,42 @@ def weak(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def newest() -> pl.DataFrame:
     """Rows of the rentals that no bundle has seen, a list per request."""
     return make_world("rentals", rows=2_000, seed=9).frame
+
+
+class Journal:
+    """Writes lines as a retraining and a server would."""
+
+    def __init__(self, state: State, base: Path, made: Named) -> None:
+        self.state, self.base, self.made = state, base, made
+        self.version = read_manifest(base).version
+        state.set_bundle(base)
+
+    def path(self, number: int) -> Path:
+        return self.base.with_name("versions") / f"{number:04d}" / "bundle"
+
+    def publish(self, *numbers: int) -> None:
+        for number in numbers:
+            path = self.made(self.path(number))
+            self.state.versions.publish(
+                number, path, base=self.version, detail={}, instead_of=self.state.bundle()
+            )
+
+    def back_to(self, number: int) -> None:
+        path = self.path(number) if number else self.base
+        self.state.versions.add("rolled_back", number, path, base=self.version)
+
+    def withdraw(self) -> None:
+        chosen = self.state.bundle()
+        assert chosen is not None
+        self.state.versions.withdraw(chosen[0], "damaged", base=self.base)
+
+    def history(self) -> History:
+        return History.of(self.state, self.base)
+
+    def before(self) -> int | None:
+        return self.history().before().number
+
+
+@pytest.fixture
+def journal(state: State, base: Path, manifest_only: Named) -> Journal:
+    return Journal(state, base, manifest_only)

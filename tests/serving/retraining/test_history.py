@@ -6,51 +6,10 @@ from pathlib import Path
 import pytest
 
 from crosstower.errors import ServeError
-from crosstower.serving.bundle import Bundle
-from crosstower.serving.bundle.manifest import read_manifest
-from crosstower.serving.retraining.history import History, Version, roll_back
+from crosstower.serving.retraining.history import History, Version
 from crosstower.serving.state.state import State
 
-from .conftest import Named
-
-
-class Journal:
-    """Writes lines as a retraining and a server would."""
-
-    def __init__(self, state: State, base: Path, made: Named) -> None:
-        self.state, self.base, self.made = state, base, made
-        self.version = read_manifest(base).version
-        state.set_bundle(base)
-
-    def path(self, number: int) -> Path:
-        return self.base.with_name("versions") / f"{number:04d}" / "bundle"
-
-    def publish(self, *numbers: int) -> None:
-        for number in numbers:
-            path = self.made(self.path(number))
-            self.state.versions.publish(
-                number, path, base=self.version, detail={}, instead_of=self.state.bundle()
-            )
-
-    def back_to(self, number: int) -> None:
-        path = self.path(number) if number else self.base
-        self.state.versions.add("rolled_back", number, path, base=self.version)
-
-    def withdraw(self) -> None:
-        chosen = self.state.bundle()
-        assert chosen is not None
-        self.state.versions.withdraw(chosen[0], "damaged", base=self.base)
-
-    def history(self) -> History:
-        return History.of(self.state, self.base)
-
-    def before(self) -> int | None:
-        return self.history().before().number
-
-
-@pytest.fixture
-def journal(state: State, base: Path, manifest_only: Named) -> Journal:
-    return Journal(state, base, manifest_only)
+from .conftest import Journal
 
 
 def test_before_any_version_the_bundle_of_the_command_line_is_live(journal: Journal) -> None:
@@ -136,37 +95,3 @@ def test_attempts_without_an_end_are_found(journal: Journal) -> None:
         for event in ("begun", *ends):
             journal.state.versions.add(event, number, journal.path(number), base=journal.version)
     assert [entry.number for entry in journal.history().unfinished()] == [2, 4]
-
-
-def test_a_rollback_makes_the_version_before_live(journal: Journal, bundle: Bundle) -> None:
-    journal.made = lambda folder: Path(shutil.copytree(bundle.folder, folder))
-    journal.publish(1, 2)
-    line = roll_back(journal.state, journal.base)
-    assert (line.event, line.number, line.detail["reasons"]) == (
-        "rolled_back",
-        1,
-        ["rolled back from version 2"],
-    )
-    assert journal.history().live.number == 1
-    roll_back(journal.state, journal.base, to=2)
-    assert journal.history().live.number == 2
-
-
-def test_a_rollback_without_a_target_changes_nothing(journal: Journal) -> None:
-    journal.publish(1)
-    chosen = journal.state.bundle()
-    with pytest.raises(ServeError, match="version 1 is live already"):
-        roll_back(journal.state, journal.base, to=1)
-    with pytest.raises(ServeError, match=r"version 7: unknown.* available: 0, 1"):
-        roll_back(journal.state, journal.base, to=7)
-    assert journal.state.bundle() == chosen
-
-
-def test_a_rollback_to_a_damaged_bundle_is_refused(journal: Journal, bundle: Bundle) -> None:
-    journal.made = lambda folder: Path(shutil.copytree(bundle.folder, folder))
-    journal.publish(1, 2)
-    weights = next(journal.path(1).rglob("*.safetensors"))
-    weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(Exception, match="cut short"):
-        roll_back(journal.state, journal.base)
-    assert journal.history().live.number == 2

@@ -8,8 +8,9 @@ import pytest
 
 from crosstower.errors import DataError, ServeError, TrainingError
 from crosstower.serving.bundle import Bundle
-from crosstower.serving.retraining.history import History, roll_back
+from crosstower.serving.retraining.history import History
 from crosstower.serving.retraining.retrain import retrain
+from crosstower.serving.retraining.rollback import roll_back
 from crosstower.serving.retraining.version_folders import (
     existing,
     local_version,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from crosstower.errors import BundleError, ServeError
 from crosstower.serving.bundle.manifest import NAME, read_manifest
-from crosstower.serving.http.opening import opened
 from crosstower.serving.retraining.version_folders import existing
 from crosstower.serving.state.state import State
 from crosstower.serving.state.version_log import Entry
@@ -166,38 +165,6 @@ class History:
                 f" {lines[-1].base}, not {self.base_version}); give that bundle, or the state of"
                 " this one"
             )
-
-
-def roll_back(state: State, base: str | Path, *, to: int | None = None) -> Entry:
-    """Serve an earlier version again; a running retraining is not waited for.
-
-    Args:
-        state: of the server.
-        base: the bundle of the command line.
-        to: number of a version, 0 for the bundle of the command line; the version that was live
-            before if None.
-
-    Returns:
-        The line of the journal.
-
-    Raises:
-        ServeError: there is no such version, it has been removed, or it is live already.
-        BundleError: its bundle is damaged.
-
-    """
-    history = History.of(state, base)
-    history.check_base()
-    target = history.before() if to is None else history.numbered(to)
-    if target.bundle == history.live.bundle:
-        raise ServeError(f"{target} is live already; choose another with --to")
-    opened(target.bundle)
-    return state.versions.add(
-        "rolled_back",
-        target.number or 0,
-        target.bundle,
-        base=history.base_version,
-        detail={"reasons": [f"rolled back from {history.live}"]},
-    )
 
 
 def version_of(bundle: Path) -> str:
