@@ -23,9 +23,10 @@ from benchmarks.rank import MODELS, USER, layout_of
 from crosstower.data.layout import Layout
 from crosstower.models.registry import build
 from crosstower.ranking.scorer import Eager, Exported
-from crosstower.serving.export.onnx import OnnxRanker, signature_of
-from crosstower.serving.export.program import save_onnx, traced
+from crosstower.serving.export.onnx_export import save_onnx, traced
+from crosstower.serving.export.onnx_ranker import OnnxRanker
 from crosstower.serving.export.sample import sample
+from crosstower.serving.export.signature import signature_of
 
 
 def main(arguments: list[str]) -> None:

@@ -12,7 +12,7 @@ from crosstower.data.encoders.counts import CountEncoder
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.sources.source import Chunk
 from crosstower.recipe.kinds.counter import Counter, ScaledCount
-from crosstower.recipe.kinds.number import Ranked, Standardised
+from crosstower.recipe.kinds.scaled_number import Ranked, Standardised
 from crosstower.recipe.schema import Schema
 
 BY: dict[str, Any] = {"kind": "counter", "event": "click", "by": "item", "window": "7d"}

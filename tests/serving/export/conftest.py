@@ -4,7 +4,7 @@ from torch.export import ExportedProgram
 from crosstower.data.layout import CodeField, Head, Layout, ListField
 from crosstower.models.registry import build
 from crosstower.recipe.own_columns import ages_name
-from crosstower.serving.export.program import traced
+from crosstower.serving.export.onnx_export import traced
 
 LAYOUT = Layout(
     (CodeField("user", 9, "user"), CodeField("item", 12, "item"), CodeField("codes", 7, "codes")),

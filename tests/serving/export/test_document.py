@@ -11,7 +11,7 @@ from crosstower.serving.export.document import (
     read_document,
     write_document,
 )
-from crosstower.serving.export.onnx import signature_of
+from crosstower.serving.export.signature import signature_of
 from crosstower.storage.documents import facts_of
 
 from .conftest import LAYOUT

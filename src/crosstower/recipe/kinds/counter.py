@@ -15,9 +15,9 @@ from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.kind import Kind, Reading
 from crosstower.recipe.kinds.learner import Learner
-from crosstower.recipe.kinds.number import NumberLearner, Ranked, Standardised
 from crosstower.recipe.kinds.numeric import Numeric
 from crosstower.recipe.kinds.registry import register_column
+from crosstower.recipe.kinds.scaled_number import NumberLearner, Ranked, Standardised
 from crosstower.recipe.own_columns import part_name
 from crosstower.values.columns import Cells, floats_of, none_bad
 from crosstower.values.durations import Duration, duration_text

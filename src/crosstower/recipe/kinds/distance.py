@@ -9,8 +9,8 @@ import polars as pl
 from pydantic import Field
 
 from crosstower.recipe.kinds.kind import Reading
-from crosstower.recipe.kinds.number import Number, Transform
 from crosstower.recipe.kinds.registry import register_column
+from crosstower.recipe.kinds.scaled_number import Number, Transform
 from crosstower.recipe.own_columns import part_name
 from crosstower.values.columns import Cells, none_bad, number_cells
 from crosstower.values.geography import haversine_km

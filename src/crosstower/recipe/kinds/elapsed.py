@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from crosstower.recipe.kinds.cell_times import FORMAT, TIMEZONE, CellTimes, without_blanks
 from crosstower.recipe.kinds.kind import Reading
-from crosstower.recipe.kinds.number import Number, Transform
 from crosstower.recipe.kinds.registry import register_column
+from crosstower.recipe.kinds.scaled_number import Number, Transform
 from crosstower.recipe.own_columns import part_name
 from crosstower.values.columns import Cells, none_bad
 

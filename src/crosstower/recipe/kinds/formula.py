@@ -11,8 +11,8 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from crosstower.recipe.kinds.kind import Reading
-from crosstower.recipe.kinds.number import Number
 from crosstower.recipe.kinds.registry import register_column
+from crosstower.recipe.kinds.scaled_number import Number
 from crosstower.recipe.own_columns import part_name
 from crosstower.values.columns import Cells, id_cells, none_bad, number_cells
 from crosstower.values.formulas import formula_of

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from crosstower.recipe.kinds.kind import Column
-from crosstower.recipe.kinds.number import Bucketised, Number, Ranked, Standardised
 from crosstower.recipe.kinds.registry import register_column
+from crosstower.recipe.kinds.scaled_number import Bucketised, Number, Ranked, Standardised
 from crosstower.values.columns import Cells, number_cells
 from crosstower.values.ids import HIGH, LOW
 

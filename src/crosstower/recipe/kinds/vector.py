@@ -14,8 +14,8 @@ from pydantic import Field
 
 from crosstower.recipe.kinds.kind import Column
 from crosstower.recipe.kinds.learner import Learner
-from crosstower.recipe.kinds.number import Standardised
 from crosstower.recipe.kinds.registry import register_column
+from crosstower.recipe.kinds.scaled_number import Standardised
 from crosstower.values.columns import Cells, floats_of
 from crosstower.values.lists import vector_cells
 from crosstower.values.moments import Moments

@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 
 from crosstower.errors import RunError
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.serving.export.onnx import Signature
+from crosstower.serving.export.signature import Signature
 from crosstower.storage import documents as stored
 from crosstower.storage.documents import FileFacts
 

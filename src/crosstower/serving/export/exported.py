@@ -27,9 +27,10 @@ from crosstower.serving.export.document import (
     read_document,
     write_document,
 )
-from crosstower.serving.export.onnx import FILE, OnnxRanker, signature_of
-from crosstower.serving.export.program import save_onnx, traced
+from crosstower.serving.export.onnx_export import save_onnx, traced
+from crosstower.serving.export.onnx_ranker import OnnxRanker
 from crosstower.serving.export.sample import sample
+from crosstower.serving.export.signature import FILE, signature_of
 from crosstower.storage.documents import facts_of
 from crosstower.storage.files import new_folder
 

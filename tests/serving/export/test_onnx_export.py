@@ -5,7 +5,7 @@ from torch.export import ExportedProgram
 from crosstower.data.layout import Layout
 from crosstower.models.registry import build
 from crosstower.ranking.scorer import Eager
-from crosstower.serving.export.program import TensorRanker, traced
+from crosstower.serving.export.onnx_export import TensorRanker, traced
 from crosstower.serving.export.sample import sample
 
 from .conftest import LAYOUT, SHARED

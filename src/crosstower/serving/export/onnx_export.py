@@ -20,14 +20,9 @@ from torch.export import Dim, ExportedProgram
 from crosstower.data.layout import Layout
 from crosstower.data.ragged import Lists
 from crosstower.data.request_batch import Request
-from crosstower.serving.export.onnx import (
-    CANDIDATES,
-    Signature,
-    model_inputs,
-    needed_package,
-    signature_of,
-)
+from crosstower.serving.export.onnx_ranker import needed_package
 from crosstower.serving.export.sample import sample
+from crosstower.serving.export.signature import CANDIDATES, Signature, model_inputs, signature_of
 
 OPSET = 20
 _MOST_CANDIDATES = 1 << 24

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from crosstower.recipe.kinds.number import Bucketised, NumberLearner
 from crosstower.recipe.kinds.numeric import Numeric
+from crosstower.recipe.kinds.scaled_number import Bucketised, NumberLearner
 from crosstower.values.codes import MISSING, RESERVED_CODES
 
 Finite = st.floats(-1e6, 1e6, allow_nan=False)
