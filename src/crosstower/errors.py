@@ -90,6 +90,15 @@ def query_error(error: DataError) -> QueryError:
     return QueryError(f"query: {str(error).partition(' in row ')[0]}")
 
 
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of an error of a library, or its type if it has no words.
+
+    >>> first_line(ValueError("no such file\nCaused by: ...")), first_line(MemoryError())
+    ('no such file', 'MemoryError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def did_you_mean(given: str, allowed: list[str]) -> str:
     """Return the allowed name nearest to `given` as a hint, or an empty string.
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
 from crosstower.data.ragged import Ragged
-from crosstower.errors import RunError
+from crosstower.errors import RunError, first_line
 from crosstower.storage.files import write_parquet
 from crosstower.values.arrays import Indices
 from crosstower.values.codes import U64, mix
@@ -174,7 +174,7 @@ class Fingerprints:
             limit, repeated = np.uint64(first["limit"]), float(first["repeated"])
             return Fingerprints(table[_HASH].to_numpy(), limit, repeated)
         except (OSError, pl.exceptions.PolarsError, KeyError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise RunError(f"{path}: damaged: {reason}; train the run again") from error
 
 

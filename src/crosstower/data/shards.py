@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from crosstower.data.batch import Batch
 from crosstower.data.encoded_rows import BlockSize, EncodedRows, Rows
 from crosstower.data.ragged import Lists, Ragged
-from crosstower.errors import RunError
+from crosstower.errors import RunError, first_line
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.storage.documents import FileFacts, facts_of
 
@@ -110,7 +110,7 @@ def read_block(path: Path) -> Batch:
             more: list[str] = json.loads(known.get(_MORE, "[]"))
             tensors = iter([opened.get_tensor(str(i)) for i in range(len(opened.keys()))])
     except (OSError, SafetensorError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise RunError(f"{path}: cannot be read: {reason}; prepare the rows again") from error
     codes, numbers, labels = next(tensors), next(tensors), next(tensors)
     lists: dict[str, Lists] = {}

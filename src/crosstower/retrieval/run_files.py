@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.split import SPLITS
-from crosstower.errors import RunError
+from crosstower.errors import RunError, first_line
 from crosstower.recipe.own_columns import MARK, raw_name
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.histories import Histories
@@ -174,5 +174,5 @@ def read(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise RunError(f"{path}: damaged or missing: {reason}; train the run again") from error

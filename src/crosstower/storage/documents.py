@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from crosstower.errors import CrosstowerError
+from crosstower.errors import CrosstowerError, first_line
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.renamed import stored_names
 
@@ -94,6 +94,7 @@ def read_document(
     except RecursionError as fault:
         raise error(f"{path}: {damaged}: nested too deeply; {again}") from fault
     except (OSError, ValueError, AttributeError) as fault:
-        problem = fault.errors()[0]["msg"] if isinstance(fault, ValidationError) else fault
-        reason = (str(problem) or "empty").splitlines()[0].removeprefix("Value error, ")
+        invalid = isinstance(fault, ValidationError)
+        reason = fault.errors()[0]["msg"] if invalid else first_line(fault)
+        reason = reason.removeprefix("Value error, ")
         raise error(f"{path}: {damaged}: {reason}; {again}") from fault

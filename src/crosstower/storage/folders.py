@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from crosstower.errors import CrosstowerError
+from crosstower.errors import CrosstowerError, first_line
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.storage.files import new_folder, refuse_unwritable, same_file, write_atomic
 from crosstower.values.addresses.address import Address, Place
@@ -66,7 +66,7 @@ def local_folder(place: Place, marker: str, *, error: type[CrosstowerError]) -> 
                 )
             return _copied(place, base, found)
     except OSError as fault:
-        raise error(f"{place}: cannot be copied to {base}: {reason_of(fault)}") from fault
+        raise error(f"{place}: cannot be copied to {base}: {first_line(fault)}") from fault
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def listed(folder: Address, *, error: type[CrosstowerError]) -> list[Address]:
     try:
         return [file.address for file in files_below(folder)]
     except OSError as fault:
-        raise error(f"{folder}: cannot be listed: {reason_of(fault)}") from fault
+        raise error(f"{folder}: cannot be listed: {first_line(fault)}") from fault
 
 
 def publish(folder: Path, address: Address, last: str, *, error: type[CrosstowerError]) -> Path:
@@ -167,7 +167,7 @@ def publish(folder: Path, address: Address, last: str, *, error: type[Crosstower
             folder.rename(copy)
             _note(copy, address, found)
     except OSError as fault:
-        raise error(f"{address}: cannot be uploaded: {reason_of(fault)}") from fault
+        raise error(f"{address}: cannot be uploaded: {first_line(fault)}") from fault
     return copy
 
 
@@ -195,7 +195,7 @@ def publish_changes(folder: Path, *, error: type[CrosstowerError]) -> None:
                 delete(address / name)
             _note(folder, address, _remote(address))
     except OSError as fault:
-        raise error(f"{address}: cannot be uploaded: {reason_of(fault)}") from fault
+        raise error(f"{address}: cannot be uploaded: {first_line(fault)}") from fault
 
 
 def origin_of(path: Path) -> Place:
@@ -304,8 +304,3 @@ def _differs(path: Path, facts: _Copied) -> bool:
 
 def _names(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-
-
-def reason_of(fault: OSError) -> str:
-    """Return the first line of an error of a store."""
-    return (str(fault) or type(fault).__name__).splitlines()[0]

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from crosstower.data.sources.source import Source
-from crosstower.errors import RunError
+from crosstower.errors import RunError, first_line
 from crosstower.evaluation.reports.content import ModelMetrics
 from crosstower.storage.files import write_atomic
 from crosstower.training.run import REFIT_FOLDER, TEST, UNTESTED, Run
@@ -32,7 +32,7 @@ def read_predictions(run: Run, model: str, seed: int, name: str = TEST) -> pl.Da
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise RunError(f"{path}: damaged: {str(error).splitlines()[0]}; train again") from error
+        raise RunError(f"{path}: damaged: {first_line(error)}; train again") from error
 
 
 def metrics_of_models(models: Sequence[ModelMetrics]) -> dict[str, Any]:

@@ -16,25 +16,12 @@ from crosstower.values.arrays import Indices
 _LEAST = 1e-8  # share of an item's own weight; below it, the item repeats those above
 
 
-def dpp_kernel(relevance: Floats, vectors: NDArray[np.float32], theta: float) -> Floats:
-    """Return the kernel `[C, C]` q_i·s_ij·q_j with s = (1 + cosine) / 2 (section 6.2).
-
-    Args:
-        relevance: `[C]` in [0, 1].
-        vectors: `[C, D]` of unit length.
-        theta: weight of relevance in [0, 1): q = exp(θ·relevance / (2·(1-θ))).
-
-    """
-    quality = _quality(relevance, theta)
-    similar = (1.0 + vectors.astype(np.float64) @ vectors.T.astype(np.float64)) / 2.0
-    return quality[:, None] * similar * quality
-
-
 def dpp_order(
     relevance: Floats, vectors: NDArray[np.float32], *, theta: float, top: int
 ) -> Indices:
     """Return the rows that are chosen first, at most `top`.
 
+    The kernel is q_i·s_ij·q_j with s = (1 + cosine) / 2 (section 6.2).
     A determinant of more than D + 1 items is 0. Where all others repeat the chosen ones, a new
     determinant begins with what is left.
 
@@ -79,6 +66,7 @@ def _segment(wide: Floats, quality: Floats, left: Mask, most: int) -> list[int]:
 
 
 def _quality(relevance: Floats, theta: float) -> Floats:
+    """Return q = exp(s·(relevance - 1)) `[C]` with s = θ / (2·(1-θ)) (section 6.2)."""
     strength = min(theta / (2.0 * (1.0 - theta)), _MOST_STRENGTH)
     return np.exp(strength * (relevance - 1.0))  # a common factor changes no choice
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.counters.counted_source import EventHistory
 from crosstower.data.counters.window_counts import MAX_KEYS, WindowCounts
-from crosstower.errors import RunError
+from crosstower.errors import RunError, first_line
 from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.storage.documents import read_document
@@ -104,7 +104,7 @@ def load_counts(folder: Path, max_keys: int = MAX_KEYS) -> CountsAtEnd | None:
         try:
             counts[count] = WindowCounts.of_arrays(count, _arrays(path), max_keys)
         except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
-            reason = (str(error) or "empty").splitlines()[0]
+            reason = first_line(error)
             raise RunError(f"{path}: damaged counts of events: {reason}; {again}") from error
     return CountsAtEnd(document.until, counts)
 

@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import Field, ValidationError, model_validator
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.errors import RunError
+from crosstower.errors import RunError, first_line
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.coded import Coded
 from crosstower.recipe.schema import Schema
@@ -129,7 +129,7 @@ def _load_table(folder: Path, table: _Table) -> Table:
     try:
         values = pl.read_parquet(path)["value"]
     except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise RunError(f"{path}: damaged vocabulary: {reason}; train the run again") from error
     if len(values) != table.values or not values.is_sorted():
         raise RunError(

@@ -13,7 +13,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.encoder_files import load_encoder
-from crosstower.errors import DataError, RunError
+from crosstower.errors import DataError, RunError, first_line
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.coded import Coded
 from crosstower.storage.documents import read_document
@@ -108,5 +108,5 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, columns=["value", "count", "last"])
     except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise RunError(f"{path}: damaged: {reason}; train the run again") from error

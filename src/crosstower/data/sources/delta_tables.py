@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crosstower.data.sources.formats import CHUNK_ROWS
-from crosstower.data.sources.table_source import TableSource, first_line
+from crosstower.data.sources.table_source import TableSource
 from crosstower.data.sources.table_versions import TableVersion
-from crosstower.errors import DataError
+from crosstower.errors import DataError, first_line
 from crosstower.values.addresses.address import Place
 
 LOG = "_delta_log"

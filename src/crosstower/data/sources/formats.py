@@ -19,7 +19,7 @@ from pyarrow import ipc, parquet
 from crosstower.data.sources.csv_files import COMPRESSIONS, CsvFile
 from crosstower.data.sources.frames import from_arrow
 from crosstower.data.sources.partitions import partition_of, with_partition
-from crosstower.errors import DataError, did_you_mean
+from crosstower.errors import DataError, did_you_mean, first_line
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.own_columns import MARK
 from crosstower.values.addresses.address import Address, Place
@@ -177,7 +177,7 @@ def suffix_of(file: Place) -> str:
 
 def unreadable(file: Place, error: Exception) -> DataError:
     """Return the error of a file that cannot be read, with what to do."""
-    reason, kind = str(error).splitlines()[0], suffix_of(file)[1:]
+    reason, kind = first_line(error), suffix_of(file)[1:]
     advice = "write it again"
     if isinstance(file, Address) and isinstance(error, OSError):
         return DataError(

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from crosstower.errors import DataError
+from crosstower.errors import DataError, first_line
 from crosstower.values.ids import EXACT, HIGH, LOW, text_of_value
 
 _MISSING = ("NoneType", "NAType", "NaTType")
@@ -157,7 +157,7 @@ def series_of(name: str, values: Sequence[Any]) -> pl.Series:
     try:
         return pl.Series(name, plain, strict=False)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-        raise _error(name, plain[0], str(error).splitlines()[0]) from error
+        raise _error(name, plain[0], first_line(error)) from error
 
 
 def _texts(name: str, values: Sequence[Any], families: set[str]) -> pl.Series:

@@ -13,9 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from crosstower.data.sources.table_source import TableSource, first_line
+from crosstower.data.sources.table_source import TableSource
 from crosstower.data.sources.table_versions import NEWEST, TableVersion
-from crosstower.errors import DataError
+from crosstower.errors import DataError, first_line
 from crosstower.values.addresses.address import CATALOG, Address, Place
 from crosstower.values.addresses.remote import files_below
 

@@ -12,7 +12,7 @@ from crosstower.data.sources.hugging_face import SPLITS, dataset_files, is_datas
 from crosstower.data.sources.iceberg_tables import METADATA, newest_metadata, open_iceberg
 from crosstower.data.sources.table_source import TableSource
 from crosstower.data.sources.table_versions import NEWEST, TableVersion, split_version
-from crosstower.errors import DataError
+from crosstower.errors import DataError, first_line
 from crosstower.recipe.csv import Csv
 from crosstower.values.addresses import remote
 from crosstower.values.addresses.address import CATALOG, Address, Place, place_of
@@ -34,7 +34,7 @@ def open_place(given: str, dialect: Csv | None) -> FileSource | TableSource:
     try:
         source = _open_table(place, version) or _open_files(place, version, dialect)
     except OSError as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise DataError(
             f"{place}: cannot be listed: {reason}; check the address, the credentials in the"
             " environment, and the network"

@@ -21,8 +21,7 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from crosstower.data.sources.formats import Chunk, FileSource, open_file
-from crosstower.data.sources.table_source import first_line
-from crosstower.errors import DataError
+from crosstower.errors import DataError, first_line
 from crosstower.recipe.sql import MEMORY, database_of
 
 _SHOWN = 60

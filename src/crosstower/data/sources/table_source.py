@@ -8,7 +8,7 @@ from typing import Any
 
 from crosstower.data.sources.formats import CHUNK_ROWS, Chunk, refuse_missing
 from crosstower.data.sources.frames import from_arrow
-from crosstower.errors import DataError
+from crosstower.errors import DataError, first_line
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,3 @@ class TableSource:
                 f"{self.name}: cannot be read: {first_line(error)}; check the table, the"
                 " credentials in the environment, and the network"
             ) from error
-
-
-def first_line(error: BaseException) -> str:
-    r"""Return the first line of an error of a library.
-
-    >>> first_line(ValueError("no such file\nCaused by: ..."))
-    'no such file'
-    """
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -15,7 +15,7 @@ from rich.console import Console
 from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.progress import no_progress
-from crosstower.errors import CrosstowerError, DataError
+from crosstower.errors import CrosstowerError, DataError, first_line
 from crosstower.fitting.fit import create_run
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.prepared import prepared_for
@@ -182,7 +182,7 @@ class TrialRunner:
 
 def words_of(error: Exception) -> str:
     """Return an error as one sentence, with its class if it was not raised on purpose."""
-    words = str(error).splitlines()[0] if str(error) else "no message"
+    words = first_line(error) if str(error) else "no message"
     if isinstance(error, CrosstowerError):
         return words
     if isinstance(error, MemoryError) or "out of memory" in words.lower():

@@ -18,7 +18,7 @@ from crosstower.data.encoders.row_encoder import RowEncoder
 from crosstower.data.layout import UNSEEN
 from crosstower.data.request_batch import Request
 from crosstower.data.sources.source import Chunk
-from crosstower.errors import CrosstowerError, DataError, QueryError, query_error
+from crosstower.errors import CrosstowerError, DataError, QueryError, first_line, query_error
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.counters import Counted, OnlineCounters, query_parts
 from crosstower.funnel.online.explorer import Explorer
@@ -226,7 +226,7 @@ class OnlineRanker:
         except DataError as error:
             raise query_error(error) from None
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise QueryError(f"query: a value cannot be read: {reason}") from None
         frame = pl.DataFrame([raw[n] for n in self._framed if n in raw])
         names = zip(self._own.side.code_names, encoded.codes.tolist(), strict=True)

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
-from crosstower.errors import DataError
+from crosstower.errors import DataError, first_line
 from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.event_list import EventList, TimedList
 from crosstower.recipe.frozen import FrozenModel
@@ -283,7 +283,7 @@ class Column(Kind):
         try:
             values = cast("object", self.clean(raw))  # own code may return anything
         except pl.exceptions.PolarsError as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise DataError(
                 f"column '{raw.name}': expected {self.expected}, got {raw.dtype}, which kind"
                 f" '{kind}' cannot read ({reason})"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstower.errors import RunError
+from crosstower.errors import RunError, first_line
 
 
 def mapped(path: Path, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -21,7 +21,7 @@ def mapped(path: Path, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     try:
         array = np.load(path, mmap_mode="c" if shape[0] else None, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        reason = (str(error) or "empty").splitlines()[0]
+        reason = first_line(error)
         raise RunError(f"{path}: damaged: {reason}; build the index again") from error
     if array.shape != shape or array.dtype != dtype:
         raise RunError(

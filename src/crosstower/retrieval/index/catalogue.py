@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crosstower.data.filters.filter import parse_filter
 from crosstower.data.filters.text import named
 from crosstower.data.sources.frames import series_of
-from crosstower.errors import QueryError, RunError
+from crosstower.errors import QueryError, RunError, first_line
 from crosstower.recipe.own_columns import MARK
 from crosstower.retrieval.index.survivors import Conditions, Survivors
 from crosstower.values.arrays import Indices
@@ -167,7 +167,7 @@ class Catalogue:
         try:
             fits = table.select(condition)["fits"]
         except pl.exceptions.PolarsError as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise QueryError(f"{named(where)}: cannot be applied to the items: {reason}") from None
         return fits if self.all_active else fits & pl.Series(self.active_mask)
 
@@ -232,7 +232,7 @@ class Catalogue:
             table = pl.read_parquet(path)
             return Catalogue(table[_OWN], table.drop(_OWN))
         except (OSError, pl.exceptions.PolarsError, QueryError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise RunError(f"{path}: damaged: {reason}; build the index again") from error
 
 

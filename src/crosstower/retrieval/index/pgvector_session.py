@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from crosstower.errors import IndexUnavailableError, QueryError, RunError
+from crosstower.errors import IndexUnavailableError, QueryError, RunError, first_line
 from crosstower.values.addresses.postgres_url import PASSWORDS, PostgresUrl
 
 URL = "CROSSTOWER_PGVECTOR_URL"
@@ -107,14 +107,14 @@ class Session:
             if again and lost:
                 return self.run(work, seconds=seconds)
             raise IndexUnavailableError(
-                f"{self.shown}: {_first_line(error)}; see its server"
+                f"{self.shown}: {first_line(error)}; see its server"
             ) from None
         except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
-            raise RunError(f"{self.shown}: {_first_line(error)}; build the index again") from None
+            raise RunError(f"{self.shown}: {first_line(error)}; build the index again") from None
         except (self._psycopg.DataError, UnicodeEncodeError) as error:
             raise QueryError(f"pgvector cannot store or compare a value: {error}") from None
         except self._psycopg.Error as error:
-            raise RunError(f"{self.shown}: {_first_line(error)}") from None
+            raise RunError(f"{self.shown}: {first_line(error)}") from None
 
     def close(self) -> None:
         """End the connection."""
@@ -167,7 +167,7 @@ class Session:
             except self._psycopg.Error as error:
                 connection.close()
                 raise RunError(
-                    f"{self.shown}: this database has no pgvector ({_first_line(error)}); an"
+                    f"{self.shown}: this database has no pgvector ({first_line(error)}); an"
                     " administrator adds it with: CREATE EXTENSION vector"
                 ) from None
         elif tuple(int(n) for n in found[0].split(".")[:2]) < _OLDEST:
@@ -187,7 +187,3 @@ def _package(name: str) -> Any:
             f"an index in PostgreSQL needs the package {name.partition('.')[0]}; install it with:"
             " pip install 'crosstower[postgres]'"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstower.errors import CrosstowerError, DataError, RunError
+from crosstower.errors import CrosstowerError, DataError, RunError, first_line
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.run_files import FOLDER
@@ -81,7 +81,7 @@ def _array(path: Path) -> NDArray[Any]:
         empty = np.load(path, mmap_mode=None, allow_pickle=False) if _is_small(path) else None
         return np.load(path, mmap_mode="c", allow_pickle=False) if empty is None else empty
     except (OSError, ValueError, EOFError) as error:
-        reason = (str(error) or "empty").splitlines()[0]
+        reason = first_line(error)
         raise RunError(f"{path}: damaged: {reason}; train the run again") from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyarrow import ArrowException, parquet
 
-from crosstower.errors import BundleError
+from crosstower.errors import BundleError, first_line
 from crosstower.serving.bundle.manifest import NAME, Manifest
 from crosstower.storage.documents import FileFacts, fault_of
 
@@ -72,7 +72,7 @@ def _check_parquet(path: Path) -> None:
     try:
         metadata = parquet.read_metadata(path)
     except (OSError, ArrowException) as error:
-        raise BundleError(f"{path}: damaged: {str(error).splitlines()[0]}; {_AGAIN}") from None
+        raise BundleError(f"{path}: damaged: {first_line(error)}; {_AGAIN}") from None
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
     needed = sum(c.num_values * _CELL_BYTES + c.total_uncompressed_size for c in chunks)

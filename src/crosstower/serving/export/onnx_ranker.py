@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
-from crosstower.errors import RunError
+from crosstower.errors import RunError, first_line
 from crosstower.serving.export.signature import CODES, Signature, model_inputs
 
 
@@ -34,7 +34,7 @@ class OnnxRanker:
                 path, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # of private classes of onnxruntime
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise RunError(f"{path}: cannot be loaded: {reason}; export again") from error
         self._signature = signature
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from crosstower.blending.rules.pacing import Ledger
-from crosstower.errors import BundleError, CrosstowerError
+from crosstower.errors import BundleError, CrosstowerError, first_line
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.bundle.live import Live
@@ -43,7 +43,7 @@ def opened(path: Path, ledger: Ledger | None = None) -> Live:
     except CrosstowerError:
         raise
     except _BROKEN as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise BundleError(
             f"{path}: cannot be served: {type(error).__name__}: {reason}; make the bundle again"
         ) from error

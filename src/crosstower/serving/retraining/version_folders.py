@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from crosstower.errors import ServeError
+from crosstower.errors import ServeError, first_line
 from crosstower.serving.bundle.manifest import NAME
 from crosstower.storage.files import beside, sync_folder
-from crosstower.storage.folders import listed, local_folder, publish, reason_of
+from crosstower.storage.folders import listed, local_folder, publish
 from crosstower.values.addresses.address import Address, Place, address_of, place_of
 from crosstower.values.addresses.cache import cache_folder, digest_of
 from crosstower.values.addresses.remote import delete, files_below, upload
@@ -156,7 +156,7 @@ def _check_writable(folder: Address) -> None:
             upload(Path(empty.name), folder / _PROBE)
             delete(folder / _PROBE)
         except OSError as error:
-            raise ServeError(f"{folder}: cannot be written: {reason_of(error)}") from error
+            raise ServeError(f"{folder}: cannot be written: {first_line(error)}") from error
 
 
 def _work_folder(place: Address) -> Path:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from crosstower.errors import DataError
+from crosstower.errors import DataError, first_line
 from crosstower.serving.state.item_log import LARGEST
 from crosstower.storage.files import replacing
 from crosstower.values.ids import Id, given_id, id_series
@@ -70,7 +70,7 @@ def read_vectors(path: str | Path, *, weights: str | None = None) -> ItemVectors
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{path}: cannot be read: {first_line(error)}") from error
     for name in (ID, VECTOR):
         if name not in table.column_names:
             columns = ", ".join(table.column_names)

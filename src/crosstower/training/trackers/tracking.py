@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from crosstower.errors import CrosstowerWarning
+from crosstower.errors import CrosstowerWarning, first_line
 from crosstower.storage.files import write_atomic
 from crosstower.training.checkpoint import read_position
 from crosstower.training.run import METRICS, REPORT, Run
@@ -96,7 +96,7 @@ class Tracking:
                 return act()
         except Exception as error:
             self._names.remove(name)
-            words = str(error).splitlines()[0] if str(error) else type(error).__name__
+            words = first_line(error)
             warnings.warn(
                 f"training.trackers: {name} failed and is left out from here on: {words}",
                 CrosstowerWarning,

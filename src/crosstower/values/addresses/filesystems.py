@@ -21,7 +21,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from crosstower.errors import DataError
+from crosstower.errors import DataError, first_line
 from crosstower.values.addresses.address import Address
 
 ATTEMPTS = 5
@@ -118,7 +118,7 @@ def _hdfs(address: Address) -> Any:
     try:
         return fs.HadoopFileSystem(host, int(port or 8020))
     except OSError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise DataError(
             f"{address}: no Hadoop client ({reason}); install one and set HADOOP_HOME, JAVA_HOME"
             " and CLASSPATH (hadoop classpath --glob)"
