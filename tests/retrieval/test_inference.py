@@ -64,7 +64,7 @@ def test_lists_are_the_best_unseen_items(data: RetrievalData, model: TwoTower, s
     batch = data.evaluation_batches[split]
     vectors = query_vectors(model, data.query_encoder(), batch, queries.users, queries.earlier)
     items = item_vectors(model, data.item_batch)
-    agree(evaluation_lists(model, data, split, 3), scores(vectors, items, queries.seen))
+    agree(evaluation_lists(model, recipe(), data, split, 3), scores(vectors, items, queries.seen))
 
 
 def test_hard_lists_leave_out_what_the_user_was_trained_on(

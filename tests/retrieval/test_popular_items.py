@@ -8,7 +8,7 @@ from crosstower.errors import QueryError
 from crosstower.retrieval import popular_items as module
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.online_items import OnlineItems
-from crosstower.retrieval.popular_items import PopularItems
+from crosstower.retrieval.popular_items import PopularItems, PopularOrder
 
 N = 40
 COUNTS = np.random.default_rng(1).integers(0, 30, N)
@@ -41,7 +41,7 @@ def by_hand(rows: dict[int, int] | None, k: int, left: list[int]) -> tuple[list[
 @pytest.mark.parametrize("segment", [None, "FR", 7])
 def test_items_are_sorted_by_their_rows(items: OnlineItems, segment: str | None, k: int) -> None:
     table, out = segments(), np.array([3, 11, 39])
-    popular = PopularItems(items, COUNTS, table)
+    popular = PopularItems(items, PopularOrder(COUNTS, table))
     rows = None
     if segment is not None:
         mine = table.filter(pl.col("segment") == str(segment))
@@ -59,7 +59,7 @@ def test_items_are_sorted_by_their_rows(items: OnlineItems, segment: str | None,
 
 
 def test_changed_items_keep_their_rows_and_deleted_ones_are_left_out(items: OnlineItems) -> None:
-    popular = PopularItems(items, COUNTS, segments())
+    popular = PopularItems(items, PopularOrder(COUNTS, segments()))
     first = popular.best(2, where=None, excluded=np.empty(0, np.int64))[0].tolist()
     items.put(
         pl.Series([first[0]]), pl.DataFrame({"kind": ["b"]}), np.ones((1, 4), dtype=np.float32)
@@ -72,11 +72,13 @@ def test_changed_items_keep_their_rows_and_deleted_ones_are_left_out(items: Onli
 
 
 def test_only_segments_with_rows_are_known(items: OnlineItems) -> None:
-    popular = PopularItems(items, COUNTS, segments())
+    popular = PopularItems(items, PopularOrder(COUNTS, segments()))
     assert [popular.has(s) for s in ("FR", 7, "7", "DE", "")] == [True, True, True, False, False]
-    assert not PopularItems(items, COUNTS).has("FR")
+    assert not PopularItems(items, PopularOrder(COUNTS)).has("FR")
 
 
 def test_a_wrong_condition_is_refused(items: OnlineItems) -> None:
     with pytest.raises(QueryError, match="colour"):
-        PopularItems(items, COUNTS).best(3, where="colour == 'red'", excluded=np.empty(0, np.int64))
+        PopularItems(items, PopularOrder(COUNTS)).best(
+            3, where="colour == 'red'", excluded=np.empty(0, np.int64)
+        )

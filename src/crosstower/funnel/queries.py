@@ -38,9 +38,9 @@ from crosstower.retrieval.evaluate import earlier_of
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import COUNT, ID, read_queries
+from crosstower.retrieval.uninformed import informed_queries, query_segments
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
-from crosstower.values.columns import to_ids
 from crosstower.values.ids import Id
 
 _TEST = SPLITS.index("test")
@@ -232,29 +232,9 @@ def _with_columns(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Funn
         columns=_columns(funnel, found, frame, columns),
         vectors=vectors.numpy(),
         notes=(*skipped, *found.notes, *_seen_words(queries)),
-        informed=_informed(funnel.retriever, queries, vectors.numpy()),
-        segments=_segments(run.recipe, frame),
+        informed=informed_queries(run.recipe, queries, vectors.numpy()),
+        segments=query_segments(run.recipe, found.rows, queries),
     )
-
-
-def _informed(
-    retriever: Retriever, queries: EvaluationQueries, vectors: NDArray[np.float32]
-) -> NDArray[np.bool_]:
-    """Return of which queries the query tower knows anything `[Q]`, by the rule of a server.
-
-    The row of a query gives its columns. A user without an earlier row is unknown.
-    """
-    tower, new = retriever.queries, queries.cold()
-    if not tower.history_only:
-        return new | vectors.any(axis=1)
-    reads = tower.reads_history or bool(tower.columns)
-    return ~new & vectors.any(axis=1) & reads
-
-
-def _segments(recipe: Recipe, frame: pl.DataFrame) -> tuple[Id | None, ...] | None:
-    """Return the segments `[Q]` of rows, None if the recipe has none."""
-    name = retrieval_section_of(recipe).segment
-    return None if name is None else tuple(to_ids(name, frame[raw_name(name)]).to_list())
 
 
 def _seen_words(queries: EvaluationQueries) -> list[str]:

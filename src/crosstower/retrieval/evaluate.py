@@ -34,6 +34,7 @@ from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.retrieval.inference import query_vectors
+from crosstower.retrieval.popular_items import PopularOrder
 from crosstower.retrieval.results import write_retrieval_report
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import (
@@ -46,12 +47,14 @@ from crosstower.retrieval.run_files import (
     read,
 )
 from crosstower.retrieval.sources.advice import serving_advice
+from crosstower.retrieval.uninformed import informed_queries, query_segments, with_popular
 from crosstower.storage.folders import publish_changes
 from crosstower.training.history import report_of
 from crosstower.training.run import Run
 from crosstower.values.addresses.address import Place
 from crosstower.values.arrays import Indices
 from crosstower.values.columns import matched
+from crosstower.values.ids import Id
 
 
 def evaluate_retrieval_on(
@@ -88,10 +91,14 @@ def evaluate_retrieval_on(
     side = PartialEncoder(run.encoder, tower_columns_of(recipe).query)
     compact = side.encode(rows.take(queries.rows))
     k = section.k[-1]
-    lists = [_seed_lists(run, seed, queries, compact, k) for seed in run.info.seeds]
+    popular, segments = retriever.popular_order, query_segments(run.recipe, rows, queries)
+    lists = [
+        _seed_lists(run, seed, queries, compact, k, popular=popular, segments=segments)
+        for seed in run.info.seeds
+    ]
     report = retrieval_report(
         {next(iter(run.info.models)): lists},
-        _baselines(run, queries, k, len(table)),
+        _baselines(run, queries, k),
         RelevantItems(
             queries.relevant,
             queries.cold(),
@@ -124,14 +131,25 @@ def earlier_of(run: Run, rows: PositiveRows) -> Histories:
     return histories_of_users(found)
 
 
-def _seed_lists(run: Run, seed: int, queries: EvaluationQueries, compact: Batch, k: int) -> Indices:
+def _seed_lists(
+    run: Run,
+    seed: int,
+    queries: EvaluationQueries,
+    compact: Batch,
+    k: int,
+    *,
+    popular: PopularOrder,
+    segments: tuple[Id | None, ...] | None,
+) -> Indices:
     retriever = Retriever.open(run, seed=seed)
     encoder = QueryEncoder(run.encoder, tower_columns_of(run.recipe), retriever.items[ID])
     found = query_vectors(
         retriever.model, encoder, compact, queries.users, queries.earlier, times=queries.times
     )
     vectors = Vectors.encode(retriever.vectors, "float32")
-    return top_places(found, vectors, k, excluded=queries.seen)[0]
+    shown = top_places(found, vectors, k, excluded=queries.seen)[0]
+    nothing = ~informed_queries(run.recipe, queries, found.numpy())
+    return with_popular(shown, nothing, queries, popular, segments)
 
 
 def _omitted(run: Run, items: int) -> dict[str, str]:
@@ -140,22 +158,21 @@ def _omitted(run: Run, items: int) -> dict[str, str]:
     return omitted_baselines(run.recipe.model_copy(update={"retrieval": retrieval}), items)
 
 
-def _baselines(
-    run: Run, queries: EvaluationQueries, k: int, items: int
-) -> Iterator[tuple[str, Indices]]:
+def _baselines(run: Run, queries: EvaluationQueries, k: int) -> Iterator[tuple[str, Indices]]:
     """Yield the lists of the default baselines of users with their default settings, in turn."""
-    counts = read(run.folder / FOLDER / "items.parquet")[COUNT].to_numpy().astype(np.float32)
-    fits: dict[str, Callable[[], Baseline]] = {"popularity": lambda: Popularity(counts)}
+    counts = read(run.folder / FOLDER / "items.parquet")[COUNT].to_numpy()
+    items, known = len(counts), counts.astype(np.float32)
+    fits: dict[str, Callable[[], Baseline]] = {"popularity": lambda: Popularity(known)}
     if retrieval_section_of(run.recipe).user is not None:
         users = read(run.folder / FOLDER / "users.parquet")
         pairs = users.select(SEEN_ITEMS).with_row_index("user").explode(SEEN_ITEMS)
-        known = pairs["user"].to_numpy().astype(np.int64), pairs[SEEN_ITEMS].to_numpy()
+        places = pairs["user"].to_numpy().astype(np.int64), pairs[SEEN_ITEMS].to_numpy()
         shape = users.height, items
-        histories = histories_of(*known, shape=shape)
+        histories = histories_of(*places, shape=shape)
         fits["item_knn"] = lambda: ItemKnn.fit(histories)
         if ordered(run.recipe):
-            fits["transition_graph"] = lambda: TransitionGraph.of(*known, shape=shape)
+            fits["transition_graph"] = lambda: TransitionGraph.of(*places, shape=shape)
         if not _omitted(run, items):
             fits["ease"] = lambda: Ease.fit(histories)
     for name, fit in fits.items():
-        yield name, lists_of_queries(fit(), queries, k, items=items)
+        yield name, lists_of_queries(fit(), queries, k, counts=counts)

@@ -19,10 +19,15 @@ from crosstower.data.sources.source import Chunk
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.table_devices import device_of
 from crosstower.nn.world import ALONE, World
+from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.histories import EventTimes, Histories
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.retrieval_data import RetrievalData
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.index.vectors import Vectors, top_places
+from crosstower.retrieval.popular_items import PopularOrder
+from crosstower.retrieval.run_files import rows_by_segment
+from crosstower.retrieval.uninformed import informed_queries, query_segments, with_popular
 from crosstower.training.devices import autocast
 from crosstower.values.arrays import Indices
 
@@ -143,6 +148,7 @@ def query_vectors(
 
 def evaluation_lists(
     model: TwoTower,
+    recipe: Recipe,
     data: RetrievalData,
     split: str,
     k: int,
@@ -152,7 +158,8 @@ def evaluation_lists(
 ) -> Indices:
     """Return the k best items `[Q, k]` of each query of a split, excluding seen ones.
 
-    With several processes, the lists are those of rank 0; the others return none.
+    A query of which the model knows nothing gets popular items, as in a server. With several
+    processes, the lists are those of rank 0; the others return none.
     """
     model.eval()
     queries = data.evaluation[split]
@@ -170,7 +177,15 @@ def evaluation_lists(
     if world.rank > 0:
         return np.empty((0, k), dtype=np.int64)
     items = Vectors.encode(found.numpy(), "float32")
-    return top_places(vectors, items, k, excluded=queries.seen)[0]
+    shown = top_places(vectors, items, k, excluded=queries.seen)[0]
+    nothing = ~informed_queries(recipe, queries, vectors.numpy())
+    if not nothing.any():
+        return shown
+    name = retrieval_section_of(recipe).segment
+    popular = PopularOrder(data.counts, None if name is None else rows_by_segment(name, data))
+    return with_popular(
+        shown, nothing, queries, popular, query_segments(recipe, data.rows, queries)
+    )
 
 
 def hard_lists(model: TwoTower, data: RetrievalData, k: int, *, world: World = ALONE) -> Tensor:

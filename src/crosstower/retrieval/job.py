@@ -196,7 +196,13 @@ class RetrievalJob:
         """Return the metrics of the valid queries over the whole catalogue."""
         ks, data = retrieval_section_of(self.recipe).k, self.data
         shown = evaluation_lists(
-            _retriever(model), data, "valid", ks[-1], precision=precision, world=self.world
+            _retriever(model),
+            self.recipe,
+            data,
+            "valid",
+            ks[-1],
+            precision=precision,
+            world=self.world,
         )
 
         def metrics() -> dict[str, float]:
@@ -217,7 +223,7 @@ class RetrievalJob:
             return
         ks = retrieval_section_of(self.recipe).k
         tested = _retriever(model if refit is None else refit)
-        shown = evaluation_lists(tested, self.data, "test", ks[-1], world=self.world)
+        shown = evaluation_lists(tested, self.recipe, self.data, "test", ks[-1], world=self.world)
         self.world.first(lambda: write_parquet(lists_frame(shown), folder / TEST))
 
     def save(self, folder: Path) -> None:

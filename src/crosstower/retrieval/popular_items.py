@@ -68,15 +68,12 @@ class PopularItems:
 
     Args:
         items: the catalogue.
-        counts: training rows of the items of the index `[N]`.
-        segments: training rows per segment and item, from `read_segments`.
+        order: of the items of the index.
 
     """
 
-    def __init__(
-        self, items: OnlineItems, counts: Indices, segments: pl.DataFrame | None = None
-    ) -> None:
-        self._items, self._counts, self._order = items, counts, PopularOrder(counts, segments)
+    def __init__(self, items: OnlineItems, order: PopularOrder) -> None:
+        self._items, self._counts, self._order = items, order.counts, order
 
     def training_rows(self, places: Indices) -> Indices:
         """Return the number of training rows of the items at `places` `[n]`, 0 for new items."""

@@ -20,7 +20,11 @@ from crosstower.recipe.kinds.calendar import present_minute
 from crosstower.recipe.row_times import row_times
 from crosstower.retrieval.data.histories import EventTimes
 from crosstower.retrieval.data.query_encoder import QueryEncoder
-from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
+from crosstower.retrieval.data.tower_columns import (
+    reads_users_only,
+    retrieval_section_of,
+    tower_columns_of,
+)
 from crosstower.retrieval.run_files import (
     FOLDER,
     SEEN_ITEMS,
@@ -83,7 +87,7 @@ class Queries:
         self.columns = self._row.side.schema.sources()
         self.row_times = tuple(n for n in row_times(run.recipe) if n in self.columns)
         self.own_columns = [name for name in self.columns if name not in self.row_times]
-        self.history_only = set(self.columns) <= {self.user}
+        self.history_only = reads_users_only(run.recipe)
 
     @cached_property
     def users(self) -> pl.DataFrame:

@@ -29,7 +29,7 @@ from crosstower.retrieval.index.index import Hits, ItemIndex
 from crosstower.retrieval.index.open import open_index
 from crosstower.retrieval.inference import ItemEncoder
 from crosstower.retrieval.online_items import OnlineItems
-from crosstower.retrieval.popular_items import PopularItems
+from crosstower.retrieval.popular_items import PopularItems, PopularOrder
 from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.retrieval.run_files import COUNT, FOLDER, ID, SEEN_TIMES, read, read_segments
 from crosstower.retrieval.similar import similar_items
@@ -216,8 +216,12 @@ class Retriever:
     @cached_property
     def popular_items(self) -> PopularItems:
         """The items by their number of training rows, also per segment."""
-        counts = self.items[COUNT].to_numpy()
-        return PopularItems(self.online_items, counts, read_segments(self.run.folder))
+        return PopularItems(self.online_items, self.popular_order)
+
+    @cached_property
+    def popular_order(self) -> PopularOrder:
+        """The items of the run by their number of training rows, also per segment."""
+        return PopularOrder(self.items[COUNT].to_numpy(), read_segments(self.run.folder))
 
     def popular(
         self,

@@ -60,7 +60,7 @@ def write_catalogue(folder: Path, recipe: Recipe, data: RetrievalData) -> None:
     if section.user is not None:
         _users(recipe, data).write_parquet(place / "users.parquet")
     if section.segment is not None:
-        _segments(section.segment, data).write_parquet(place / _SEGMENTS)
+        rows_by_segment(section.segment, data).write_parquet(place / _SEGMENTS)
 
 
 def _queries(data: RetrievalData) -> pl.DataFrame:
@@ -106,7 +106,7 @@ def without_histories(users: pl.DataFrame) -> pl.DataFrame:
     return users.drop(SEEN_ITEMS, SEEN_TIMES, strict=False)
 
 
-def _segments(column: str, data: RetrievalData) -> pl.DataFrame:
+def rows_by_segment(column: str, data: RetrievalData) -> pl.DataFrame:
     """Return the number of training rows of each item per value of a data column."""
     rows = data.rows
     segment = to_ids(column, rows.frame[raw_name(column)])

@@ -44,3 +44,21 @@ def test_the_best_items_by_sorting(monkeypatch: pytest.MonkeyPatch) -> None:
         order = [i for i in np.argsort(-scores[user], kind="stable") if i not in left_out]
         np.testing.assert_allclose(scores[user][shown[user]], scores[user][order[:4]])
         assert not set(shown[user]) & left_out
+
+
+@pytest.mark.parametrize("k", [3, 9, 20])
+def test_of_equal_scores_the_more_popular_item_comes_first(
+    k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(top_items, "_ROWS", 7)
+    random = np.random.default_rng(1)
+    scores = random.integers(0, 3, (30, 12)).astype(np.float32)  # many equal ones
+    scores[4] = 0.0  # of an empty history
+    counts = random.integers(0, 5, 12)
+    seen = (np.array([0, 0, 12]), np.array([3, 4, 5]))
+    given = {"rows": 30, "k": k, "seen": seen, "counts": counts}
+    shown = top_items.best_items(lambda rows: scores[rows].copy(), **given)
+    for row in range(30):
+        left = [i for i in range(12) if i not in seen[1][seen[0] == row]]
+        best = sorted(left, key=lambda i: (-scores[row, i], -counts[i], i))[:k]
+        assert shown[row].tolist() == best + [-1] * (k - len(best))

@@ -19,7 +19,6 @@ from crosstower.retrieval.index.vectors import Floats
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.popular_items import PopularItems
 from crosstower.retrieval.retriever import Retriever
-from crosstower.retrieval.run_files import COUNT, read_segments
 from crosstower.values.fitted import fitted
 from crosstower.values.ids import Id, given_id, id_series
 
@@ -61,8 +60,7 @@ class OnlineCatalogue:
         self.ranked: RankerTable | None = None
         if ranker is not None:
             self.ranked = RankerTable(ranker.items.encode(catalogue.attributes, strict=False))
-        counts = retriever.items[COUNT].to_numpy()
-        self.popular = PopularItems(self.items, counts, read_segments(retriever.run.folder))
+        self.popular = PopularItems(self.items, retriever.popular_order)
         self.sources = retriever.sources
         self.keys = ItemKeys(self.items, self.ranked)
 

@@ -191,11 +191,11 @@ _FITS: dict[str, tuple[Fit, ...]] = {
 
 
 def _recommended(baseline: Baseline, data: RetrievalData, split: str, k: int) -> Indices:
-    return lists_of_queries(baseline, data.evaluation[split], k, items=len(data.items))
+    return lists_of_queries(baseline, data.evaluation[split], k, counts=data.counts)
 
 
 def lists_of_queries(
-    baseline: Baseline, queries: EvaluationQueries, k: int, *, items: int
+    baseline: Baseline, queries: EvaluationQueries, k: int, *, counts: Indices
 ) -> Indices:
     """Return a baseline's lists `[Q, k]` for the histories of queries.
 
@@ -203,13 +203,14 @@ def lists_of_queries(
         baseline: a fitted one.
         queries: Q of them.
         k: at least 1.
-        items: N, size of the catalogue.
+        counts: `[N]`, training rows of the items, which decide between equal scores.
 
     """
-    pairs, shape = queries.earlier.pairs(queries.users), (len(queries), items)
+    pairs, shape = queries.earlier.pairs(queries.users), (len(queries), len(counts))
     in_order = isinstance(baseline, TransitionGraph)
     make = baseline.histories_of if in_order else histories_of
-    return recommend(baseline, make(*pairs, shape=shape), k, seen=queries.seen)
+    histories = make(*pairs, shape=shape)
+    return recommend(baseline, histories, k, seen=queries.seen, counts=counts)
 
 
 def _ndcg(baseline: Baseline, data: RetrievalData, k: int) -> float:
@@ -237,7 +238,11 @@ def _bm25(recipe: Recipe, data: RetrievalData, k: int) -> Indices:
     queries = data.evaluation["test"]
     texts = query.gather(queries.rows)
     return best_items(
-        lambda part: index.scores(texts[part]), rows=len(texts), k=k, seen=queries.seen
+        lambda part: index.scores(texts[part]),
+        rows=len(texts),
+        k=k,
+        seen=queries.seen,
+        counts=data.counts,
     )
 
 

@@ -59,6 +59,12 @@ def tower_columns_of(recipe: Recipe) -> TowerColumns:
     return TowerColumns(tuple(query), tuple(item), history)
 
 
+def reads_users_only(recipe: Recipe) -> bool:
+    """Return whether a query has no column but the id of the user."""
+    columns = recipe.schema_.part(list(tower_columns_of(recipe).query)).sources()
+    return set(columns) <= {retrieval_section_of(recipe).user}
+
+
 def frozen_columns(recipe: Recipe) -> frozenset[str]:
     """Return the columns whose encoding `training.freeze` keeps; none without it."""
     if recipe.training.freeze is None:
