@@ -49,6 +49,19 @@ def test_each_blend_is_a_column_as_alone(mixed: Run) -> None:
     assert found["typed__score"].to_numpy() == pytest.approx(alone.score(frame))
 
 
+def test_one_blend_scores_in_place_of_the_runs_own(mixed: Run) -> None:
+    rows = ct.worlds.make("feed_engagement", rows=100, seed=5).frame
+    wanted = mixed.predict(rows, blend=BLENDS)
+    for name, blend in BLENDS.items():
+        found = mixed.predict(rows, blend=blend)
+        assert found.columns == ["like__prediction", "comment__prediction", "blend__score"]
+        assert found["blend__score"].to_list() == wanted[f"{name}__score"].to_list()
+    with pytest.raises(RecipeError, match="stars"):
+        mixed.predict(rows, blend=ct.Blend(weights={"stars": 1}))
+    with pytest.raises(RecipeError, match=r"expected True, False, a Blend, .* got 'probit'"):
+        mixed.predict(rows, blend="probit")  # type: ignore[arg-type]
+
+
 def test_a_transform_by_type_makes_types_comparable(mixed: Run) -> None:
     rows = ct.worlds.make("feed_engagement", rows=4_000, seed=6).frame
     found = mixed.predict(rows, columns=["content_type"], blend=BLENDS)

@@ -17,7 +17,7 @@ from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.fingerprints import Fingerprints, Recognised
 from crosstower.data.sources.source import Source
 from crosstower.data.tally import Tally
-from crosstower.errors import RunError, notify
+from crosstower.errors import RecipeError, RunError, notify
 from crosstower.nn.position_bias import PositionBias
 from crosstower.ranking.calibration.calibrators import Calibrators, load_calibrators
 from crosstower.ranking.explain import Explanation
@@ -119,7 +119,7 @@ class Ranker:
         data: Any,
         *,
         columns: Sequence[str] = (),
-        blend: bool | Mapping[str, Blend] = True,
+        blend: bool | Blend | Mapping[str, Blend] = True,
         precision: Precision = "float32",
     ) -> pl.DataFrame:
         """Return a prediction per row of a file or a data frame, in their order.
@@ -133,19 +133,26 @@ class Ranker:
         Args:
             data: a path, or a polars, pandas or Arrow table; labels are not needed.
             columns: raw columns to return with the predictions.
-            blend: score by the blend that the run keeps as well, which may read a column more; or
-                blends by name to compare, each a column NAME__score. They are fitted on the stored
-                validation predictions, without diversity.
+            blend: True to score by the blend that the run keeps as well, which may read a column
+                more; another blend to score by; or blends by name to compare, each a column
+                NAME__score. Given blends are fitted on the stored validation predictions, without
+                diversity.
             precision: see `score`.
 
         Raises:
             DataError: a column is missing, or a cell is bad.
-            RecipeError: a blend does not fit the tasks.
+            RecipeError: a blend does not fit the tasks, or is none.
             RunError: there is no such precision, or a column that a blend reads is not stored.
 
         """
+        if isinstance(blend, Blend):
+            return self._side_by_side(data, columns, {"blend": blend}, precision)
         if isinstance(blend, Mapping):
             return self._side_by_side(data, columns, blend, precision)
+        if not isinstance(blend, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise RecipeError(
+                f"blend: expected True, False, a Blend, or Blends by name, got {blend!r:.60}"
+            )
         source, tally = counted_source_of(self.run.recipe, data), self.tally()
         rows = self._rows(columns, precision, tally, blend=blend)
         scored = pl.concat(list(rows.predictions(source)))

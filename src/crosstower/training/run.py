@@ -306,7 +306,7 @@ class Run:
         columns: Sequence[str] = (),
         model: str | None = None,
         seed: int | None = None,
-        blend: bool | Mapping[str, Blend] = True,
+        blend: bool | Blend | Mapping[str, Blend] = True,
         precision: Literal["float32", "bfloat16"] = "float32",
     ) -> pl.DataFrame:
         """Return a prediction per row of a file or a data frame: `Ranker.open` and its `predict`.
@@ -316,8 +316,8 @@ class Run:
             columns: raw columns to return with the predictions.
             model: one of the run's models; the main one if None.
             seed: one of the run's seeds; the first if None.
-            blend: score by the blend that the run keeps as well; or blends by name to compare, each
-                a column NAME__score.
+            blend: True to score by the blend that the run keeps as well; another blend to score by;
+                or blends by name to compare, each a column NAME__score.
             precision: of the matrix products.
 
         Raises:

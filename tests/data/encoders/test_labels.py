@@ -11,6 +11,7 @@ from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.encoder_files import load_encoder, save_encoder
 from crosstower.data.encoders.encoder_fit import EncoderFit
+from crosstower.data.encoders.labels import decode_logits
 from crosstower.data.sources.source import open_source
 from crosstower.recipe.own_columns import label_name
 from crosstower.recipe.schema import Schema
@@ -135,3 +136,23 @@ def test_predictions_of_balanced_classes_are_corrected_by_the_share(tmp_path: Pa
     found = encoder.decode({"watched": np.zeros(1), "seconds": np.zeros(1)})
     np.testing.assert_allclose(found["watched"], 2 / 3)
     np.testing.assert_allclose(found["seconds"], 2 / 3 * 30 + 1 / 3 * 2)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weight", [1.0, 20.0, 0.1])
+def test_weights_are_undone_as_if_only_smoothed(smoothing: float, weight: float) -> None:
+    """What minimises the weighted loss of smoothed labels, decoded, is p (1 - s) + s / 2."""
+    task = {"kind": "binary", "class_weight": {0: 1, 1: weight}, "label_smoothing": smoothing}
+    schema = Schema.model_validate({"columns": {"u": "categorical"}, "tasks": {"y": task}})
+    p = np.linspace(0.001, 0.999, 41)
+    high, low = 1 - smoothing / 2, smoothing / 2  # smoothed labels
+    learned = (weight * p * high + (1 - p) * low) / (weight * p + (1 - p))
+    found = decode_logits(schema, {}, {}, {"y": logit(learned)}, {})["y"]
+    assert found == pytest.approx(p * high + (1 - p) * low, abs=1e-12)
+
+
+def test_undone_weights_keep_the_order_of_rows_beyond_the_smoothed_labels() -> None:
+    task = {"kind": "binary", "class_weight": {0: 1, 1: 20}, "label_smoothing": 0.2}
+    schema = Schema.model_validate({"columns": {"u": "categorical"}, "tasks": {"y": task}})
+    found = decode_logits(schema, {}, {}, {"y": np.linspace(-9, 9, 1_001)}, {})["y"]
+    assert (np.diff(found) > 0).all()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from crosstower.recipe.own_columns import label_name
 from crosstower.recipe.schema import Schema
@@ -97,17 +97,16 @@ def decode_logits(
     values = {n: _decoded(t, scales.get(n), logits[n]) for n, t in schema.tasks.items()}
     for name, task in schema.tasks.items():
         if isinstance(task, Regression) and task.when is not None:
-            shift = math.log(kept.get(task.when, 1.0))
-            shift += _unweighting(schema.tasks[task.when], scales.get(task.when))
-            p = expit(logits[task.when].astype(np.float64) + shift)
+            x = _unweighted(schema.tasks[task.when], scales.get(task.when), logits[task.when])
+            p = expit(x + math.log(kept.get(task.when, 1.0)))
             values[name] = p * values[name] + (1.0 - p) * otherwise.get(name, 0.0)
     return values
 
 
 def _decoded(task: Task, scale: tuple[float, float] | None, logits: NDArray[Any]) -> Floats:
-    x = logits.astype(np.float64)
     if isinstance(task, Binary):
-        return expit(x + _unweighting(task, scale))
+        return expit(_unweighted(task, scale, logits))
+    x = logits.astype(np.float64)
     if isinstance(task, Rating):
         return task.low + (task.high - task.low) * expit(x)
     mean, sd = scale or (0.0, 1.0)
@@ -115,12 +114,26 @@ def _decoded(task: Task, scale: tuple[float, float] | None, logits: NDArray[Any]
     return x if task.clip is None else np.clip(x, *task.clip)
 
 
-def _unweighting(task: Task, scale: tuple[float, float] | None) -> float:
-    """Return the shift of a binary task's log odds that undoes its class weights."""
+def _unweighted(task: Task, scale: tuple[float, float] | None, logits: NDArray[Any]) -> Floats:
+    """Return the log odds of a task without the class weights that it was trained with.
+
+    Weights multiply the odds of the labels. With label smoothing s, a model learns
+    q (1 - s) + s / 2 for the weighted probability q, so weights are undone on q. Predictions
+    outside of [s / 2, 1 - s / 2], which no q gives, stay as they are; the order of rows does, too.
+    """
+    x = logits.astype(np.float64)
     if not isinstance(task, Binary):
-        return 0.0
+        return x
     negative, positive = task.class_weights(scale and scale[0])
-    return math.log(negative / positive)
+    if negative == positive:
+        return x
+    if not task.label_smoothing:
+        return x + math.log(negative / positive)
+    smoothing, p = task.label_smoothing, expit(x)
+    q = np.clip((p - smoothing / 2) / (1.0 - smoothing), 0.0, 1.0)
+    unweighted = q * negative / (q * negative + (1.0 - q) * positive)
+    inside = (q > 0.0) & (q < 1.0)
+    return np.where(inside, logit(unweighted * (1.0 - smoothing) + smoothing / 2), x)
 
 
 def _scaled(task: Regression, y: Floats) -> Floats:
