@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import yaml
 
@@ -19,3 +21,9 @@ def test_other_values_are_read_as_ever(text: str, value: object) -> None:
 def test_objects_are_refused() -> None:
     with pytest.raises(yaml.YAMLError):
         read_yaml("!!python/object/apply:os.getcwd []")
+
+
+def test_characters_that_json_writes_in_halves_are_whole() -> None:
+    assert read_yaml(json.dumps({"a👍": ["👎", "é"]})) == {"a👍": ["👎", "é"]}
+    with pytest.raises(yaml.YAMLError, match="has half of a character"):
+        read_yaml('{"a": "\\ud83d"}')

@@ -1,6 +1,7 @@
 """Asking a trained run: recommend, search, similar, and its index."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -157,3 +158,9 @@ def test_a_query_without_a_direction_gets_popular_items(
     assert retriever.recommend(7, k=4)["item_id"].to_list() == retriever.catalogue.ids_at(
         popular.places[0]
     )
+
+
+@pytest.mark.parametrize("history", [5, "f01"])
+def test_a_history_that_is_no_list_is_refused(history: Any, film_run: Run) -> None:
+    with pytest.raises(QueryError, match="history: expected a list of item ids, got "):
+        Retriever.open(film_run).recommend(history=history)

@@ -127,8 +127,8 @@ def test_names_of_functions_may_be_columns() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "at character"),
-        ("a +", "at character"),
+        ("", "at its end"),
+        ("a +", "at its end"),
         ("1 + 2", "names no column"),
         ("'x'", "is not allowed"),
         ("a + 'x'", "is not allowed"),

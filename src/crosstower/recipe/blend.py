@@ -98,7 +98,7 @@ class Blend(FrozenModel):
     transform: Transform | dict[str, Transform] = Field(
         default="identity",
         description="Transform of the predictions before the sum: one for all tasks, or per task."
-        " A single logit or probit applies to binary tasks; other tasks are standardised.",
+        " A single identity, logit or probit applies to binary tasks; others are standardised.",
     )
     by: str | None = Field(
         default=None,

@@ -33,6 +33,19 @@ _Loader.add_implicit_resolver(
 )
 
 
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    r"""Return a text in which escaped halves of a character, as JSON writes them, are joined."""
+    value = str(loader.construct_scalar(node))  # pyright: ignore[reportUnknownMemberType]
+    try:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        words = f"{value!r} has half of a character"
+        raise yaml.constructor.ConstructorError(None, None, words, node.start_mark) from None
+
+
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
+
+
 def read_yaml(text: str) -> Any:
     """Parse a YAML text.
 

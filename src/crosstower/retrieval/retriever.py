@@ -318,6 +318,8 @@ class Retriever:
         self, history: Sequence[str | int], ages: Sequence[int] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return positions and ages of a history that is given by ids; warn about unknown ones."""
+        if isinstance(history, str) or not hasattr(history, "__len__"):
+            raise QueryError(f"history: expected a list of item ids, got {history!r:.60}")
         places = self.catalogue.places_of([given_id("history", item) for item in history])
         known = places >= 0
         notify(unknown_items([i for i, there in zip(history, known, strict=True) if not there]))

@@ -27,7 +27,8 @@ def parsed(text: str, *, longest: int, allowed: str) -> ast.Expression:
     try:
         return ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        words = f"{error.msg} at character {error.offset}"
+        place = f"at character {error.offset}" if error.offset else "at its end"
+        words = f"{error.msg} {place}"
     except MemoryError:
         raise RecursionError from None
     except ValueError as error:  # a null byte or half of a character

@@ -63,7 +63,7 @@ def test_comparisons_agree_with_python(sign: str, value: float) -> None:
     ("text", "words"),
     [
         ("", "invalid syntax"),
-        ("price <", "invalid syntax at character"),
+        ("price <", "invalid syntax at its end"),
         ("town == 'Paris'", "no column 'town'; the items have: city, price"),
         ("citi == 'Paris'", "no column 'citi'; did you mean 'city'"),
         ("price == 'cheap'", "column 'price' holds Float64, got 'cheap'"),

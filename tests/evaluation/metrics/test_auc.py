@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from crosstower.blending.orders import order_of
+from crosstower.errors import DataError
 from crosstower.evaluation.metrics.auc import group_auc, roc_auc
 from crosstower.evaluation.metrics.per_user import ndcg_per_group
 
@@ -97,3 +98,12 @@ def test_rows_without_a_group_form_none(names, missing, make):
     assert (found.value, found.groups, found.rows) == (0.5, 2, 4)
     assert ndcg_per_group(groups, p, y, k=2).groups.to_list() == names
     assert order_of(groups, p).sizes.tolist() == [2, 2]
+
+
+def test_scores_that_are_none_are_refused():
+    y = np.array([0, 1])
+    assert roc_auc(y, np.array([-math.inf, math.inf])) == 1.0
+    with pytest.raises(DataError, match="expected a score, got nan in row 1, 1 such rows"):
+        roc_auc(y, np.array([0.1, math.nan]))
+    with pytest.raises(DataError, match="one score per label, got 3 for 2 labels"):
+        roc_auc(y, np.zeros(3))

@@ -88,3 +88,34 @@ def test_a_model_brings_a_space_of_its_own() -> None:
     assert (space["model.blocks"].low, space["model.blocks"].high) == (1, 4)
     assert "model.dropout" not in space
     assert "model.hidden" in space
+
+
+IDS_ALONE = """
+schema: {columns: {item: categorical, history: {kind: bag}}}
+retrieval: {item: item, user: user, history: history, objective: full_softmax START}
+model: {name: two_tower, item: [item], dim: 32, embedding_dim: 32, normalise: false}
+"""
+
+
+def test_what_a_spectral_start_fixes_is_not_searched() -> None:
+    free = parse_recipe(IDS_ALONE.replace("START", ""))
+    fixed = parse_recipe(IDS_ALONE.replace("START", ", start: spectral"))
+    space = default_space(fixed)
+    check_space(fixed, space)
+    layers = {"model.query_hidden", "model.item_hidden"}
+    assert set(default_space(free)) - set(space) == {"model.dim", "model.embedding_dim"} | layers
+    assert "training.embedding_learning_rate" in space
+
+
+def test_choices_that_the_recipe_refuses_are_left_out() -> None:
+    @register_model("tuned_by_half")
+    class Half(PlainMLP):
+        class Config(PlainMLP.Config):
+            space: ClassVar[dict[str, Any]] = {"blocks": [1, 2, 3], "dropout": None}
+            blocks: int = Field(default=2, ge=1, le=2)
+
+    try:
+        assert default_space(recipe_of("tuned_by_half"))["model.blocks"].choices == (1, 2)
+    finally:
+        del MODELS.entries["tuned_by_half"]
+        del MODELS.modules["tuned_by_half"]

@@ -49,7 +49,8 @@ def starter_recipe(
     labels = list(tasks) or [c for c in frame.columns if _may_be_label(frame[c])][:1]
     if not labels:
         raise DataError(
-            f"{source.name}: no column looks like a label; name it with --task COLUMN"
+            f"{source.name}: no column looks like a label; name it with --task COLUMN, or name the"
+            " columns of users and items to retrieve with --user COLUMN --item COLUMN"
             f" (columns: {', '.join(frame.columns[:20])})"
         )
     guesses = {c: guess(frame[c]) for c in frame.columns if c not in labels}

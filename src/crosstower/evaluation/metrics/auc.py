@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from crosstower.errors import DataError
 from crosstower.evaluation.metrics.registry import (
     Floats,
     Groups,
     LabelledPredictions,
     register_metric,
 )
+from crosstower.evaluation.metrics.values import refuse
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,15 @@ def roc_auc(y: Floats, p: Floats) -> float:
 
     Args:
         y: labels `[B]`, 0 or 1.
-        p: scores `[B]`, finite; only their order counts.
+        p: scores `[B]`; only their order counts.
+
+    Raises:
+        DataError: a score is NaN, or there is not one per label.
 
     """
+    if len(y) != len(p):
+        raise DataError(f"expected one score per label, got {len(p):,} for {len(y):,} labels")
+    refuse(np.isnan(p), p, "expected a score")
     positives = float(np.sum(y, dtype=np.float64))
     pairs = positives * (len(y) - positives)
     if pairs == 0.0:

@@ -16,7 +16,9 @@ from pydantic import BaseModel
 from torch import nn
 
 from crosstower.data.encoders.encoder_fit import draft_layout
-from crosstower.fitting.tuning.space import contains
+from crosstower.errors import RecipeError
+from crosstower.fitting.recipe_checks import check_recipe
+from crosstower.fitting.tuning.space import applied, contains
 from crosstower.models.registry import build_empty, config_of
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.wide import WideLinear
@@ -49,13 +51,35 @@ def default_space(recipe: Recipe) -> dict[str, Dimension]:
     """Return the search space of a recipe without `tune.space`.
 
     Each dimension contains the recipe's own value, so that the first trial is the recipe itself.
+    Values that the rest of the recipe does not allow are left out, such as another width of the
+    embeddings where they start from a spectrum, and so is a dimension without another value.
 
     Raises:
         RecipeError: the recipe names an unknown model, or a wrong option.
 
     """
     found = {f"model.{key}": d for key, d in _of_model(recipe)}
-    return found | {f"training.{key}": d for key, d in _of_training(recipe)}
+    found |= {f"training.{key}": d for key, d in _of_training(recipe)}
+    allowed = {key: _allowed(recipe, key, dimension) for key, dimension in found.items()}
+    return {key: dimension for key, dimension in allowed.items() if dimension is not None}
+
+
+def _allowed(recipe: Recipe, key: str, dimension: Dimension) -> Dimension | None:
+    """Return a dimension without refused values; None if fewer than two are left."""
+    values = [value for value in dimension.ends() if _is_allowed(recipe, key, value)]
+    if len(values) == len(dimension.ends()):
+        return dimension
+    if dimension.choices and len(values) > 1:
+        return Dimension(choices=tuple(values))
+    return None
+
+
+def _is_allowed(recipe: Recipe, key: str, value: Any) -> bool:
+    try:
+        check_recipe(applied(recipe, {key: value}))
+    except RecipeError:
+        return False
+    return True
 
 
 def _of_model(recipe: Recipe) -> Iterator[tuple[str, Dimension]]:
