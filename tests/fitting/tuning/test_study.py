@@ -85,6 +85,23 @@ def test_a_trial_below_the_median_is_beaten_after_the_warm_up(tmp_path: Path) ->
     assert best.number == better.number
 
 
+def test_the_recipes_own_trial_is_not_beaten_when_it_begins_again(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    study.begin({"x": 0.5, "hidden": [8]})
+    assert study.ask(9, 1) is not None  # a process that is killed
+    for _ in range(6):
+        other = study.ask(9, ME)
+        assert other is not None
+        assert not other.is_beaten(0.9, 1)
+        study.tell(other, 0.9)
+    again = study_in(tmp_path)
+    again.take_up()
+    own = again.ask(9, ME)
+    assert own is not None
+    assert own.values == {"x": 0.5, "hidden": [8]}
+    assert not any(own.is_beaten(0.1, evaluation) for evaluation in (1, 2, 3))
+
+
 def test_a_failed_trial_keeps_its_reason_and_ends_nothing(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     trial = study.ask(3, ME)

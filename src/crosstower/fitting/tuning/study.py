@@ -196,13 +196,16 @@ class Trial:
     def is_beaten(self, value: float, evaluation: int) -> bool:
         """Record a value; return whether the trial should end.
 
+        The trial of the recipe's own values goes to its end, also if it was interrupted and begins
+        again behind others: no tuning is worse than its recipe.
+
         Args:
             value: of the monitored metric.
             evaluation: its number, from 1.
 
         """
         self.asked.report(value, evaluation)
-        return self.asked.should_prune()
+        return _START not in self.asked.user_attrs and self.asked.should_prune()
 
     def note(self, **figures: Any) -> None:
         """Record figures of the trial, such as its seconds."""
