@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
+
+if __name__ == "__main__":
+    # Ctrl-C while the modules below load, which takes seconds, ends the process without a word.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
 
 from crosstower.blending.tuning import quiet
 from crosstower.data.progress import progress_console
@@ -24,6 +29,7 @@ def main(arguments: list[str]) -> int:
 
     """
     folder, limit, parent = Path(arguments[0]), int(arguments[1]), int(arguments[2])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with quiet(optuna()):
             recipe, found = open_folder(folder)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from crosstower.errors import DataError
@@ -16,7 +17,7 @@ from crosstower.training.trainer import TrainingInterruptedError
 _POLL = 0.2
 _WRONG_ROWS = DataError.exit_code
 _STOPPED = TrainingInterruptedError.exit_code
-_PATIENCE = 60.0  # seconds for a process to stop after Ctrl-C
+_PATIENCE = 20.0, 40.0  # seconds for a process to stop after a first and a second Ctrl-C
 
 
 def run_workers(folder: Path, study: Study, *, limit: int, jobs: int, quiet: bool) -> None:
@@ -90,13 +91,15 @@ def _end_of(code: int) -> str:
 
 
 def _stop(running: list[subprocess.Popen[bytes]]) -> None:
-    """Stop processes after their step; those that do not stop are ended."""
+    """Stop processes after their step; those that do not stop are told again, then ended."""
+    for patience in _PATIENCE:
+        for worker in running:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGINT)
+        until = time.monotonic() + patience
+        for worker in running:
+            with suppress(subprocess.TimeoutExpired):
+                worker.wait(timeout=max(until - time.monotonic(), 0.1))
     for worker in running:
-        worker.send_signal(signal.SIGINT)
-    until = time.monotonic() + _PATIENCE
-    for worker in running:
-        try:
-            worker.wait(timeout=max(until - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
+        worker.kill()
+        worker.wait()
