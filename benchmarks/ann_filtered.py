@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.machine import data_folder, describe
 from crosstower import Retriever, fit
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.retrieval.index.ann import AnnIndex
 
 DIM, K, QUERIES, TIMED, RECALL = 64, 10, 200, 100, 0.95

@@ -185,7 +185,7 @@ def fit_ours(data: Table, settings: Settings, seed: int, *, refit: bool) -> dict
     from crosstower.cli.init.retrieval import starter_retrieval_recipe
     from crosstower.data.sources.source import open_source
     from crosstower.fitting.fit import fit
-    from crosstower.recipe.recipe import parse_recipe
+    from crosstower.recipe.loading import parse_recipe
     from crosstower.training.history import history
 
     path = data.folder / "train.parquet"

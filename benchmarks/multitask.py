@@ -21,7 +21,8 @@ from crosstower.models.registry import build
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.ranking.data import prepare
 from crosstower.recipe.calibration import Calibration
-from crosstower.recipe.recipe import Data, Recipe, Training, load_recipe
+from crosstower.recipe.loading import load_recipe
+from crosstower.recipe.recipe import Data, Recipe, Training
 from crosstower.recipe.schema import Schema
 
 EXAMPLES = ("census_tasks", "clothing_tasks")

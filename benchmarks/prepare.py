@@ -81,7 +81,7 @@ def write_rows(folder: Path, rows: int) -> None:
 
 def prepared(folder: str, engine: str) -> dict[str, float]:
     from crosstower.fitting.prepared import prepare
-    from crosstower.recipe.recipe import parse_recipe
+    from crosstower.recipe.loading import parse_recipe
 
     recipe = parse_recipe(RECIPE.format(folder=folder, engine=engine))
     start = time.perf_counter()
@@ -102,7 +102,7 @@ def first_batch(folder: str, name: str) -> dict[str, float]:
     from crosstower.data.progress import no_progress
     from crosstower.fitting.prepared import prepared_for
     from crosstower.ranking.job import RankingJob
-    from crosstower.recipe.recipe import parse_recipe
+    from crosstower.recipe.loading import parse_recipe
 
     recipe = parse_recipe(RECIPE.format(folder=folder, engine="local"))
     job, start = RankingJob(recipe), time.perf_counter()

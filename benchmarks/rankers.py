@@ -31,7 +31,8 @@ from benchmarks.second_order_log import SCHEMA, second_order_log
 from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.fitting.fit import fit
 from crosstower.ranking.data import prepare
-from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.loading import load_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Schema
 
 LINEAR = "logistic_regression"

@@ -22,7 +22,7 @@ from crosstower.data.batches import Batches
 from crosstower.data.reading import source_of
 from crosstower.fitting.fit import fit
 from crosstower.ranking.data import Prepared, prepare
-from crosstower.recipe.recipe import load_recipe
+from crosstower.recipe.loading import load_recipe
 
 PEER = Path(__file__).with_name("rechub_peer.py")
 MODELS = {"dcn_v2": "DCNv2", "wide_deep": "WideDeep"}

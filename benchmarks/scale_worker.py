@@ -20,7 +20,8 @@ from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.task_balance import StaticBalance
 from crosstower.models.registry import build
 from crosstower.nn.world import World
-from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.loading import load_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.training.checkpoint import Position
 from crosstower.training.distributed.shard import building_in, shard
 from crosstower.training.distributed.world import open_world

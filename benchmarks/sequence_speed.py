@@ -23,7 +23,7 @@ import torch
 from benchmarks.machine import describe, example
 from crosstower.data.reading import source_of
 from crosstower.fitting.fit import fit
-from crosstower.recipe.recipe import load_recipe
+from crosstower.recipe.loading import load_recipe
 from crosstower.training.history import history
 
 PEER = Path(__file__).with_name("sequence_speed_peer.py")

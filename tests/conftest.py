@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 from hypothesis import settings
 
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 
 from .fixtures.bandit import bandit_report, bandit_rows, bandit_run
 from .fixtures.compared import rankers, retrievers

@@ -20,7 +20,7 @@ from crosstower.blending.blend_run import blend_run
 from crosstower.blending.utility import load_utility
 from crosstower.data.datasets.worlds.restaurants import CUISINES, TAGS, restaurant_table
 from crosstower.fitting.fit import fit
-from crosstower.recipe.recipe import load_recipe
+from crosstower.recipe.loading import load_recipe
 from crosstower.recipe.yaml_reader import read_yaml
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import COUNT, ID

@@ -74,10 +74,10 @@ if TYPE_CHECKING:
     from crosstower.recipe.kinds.sequence import Sequence as Sequence
     from crosstower.recipe.kinds.text import Text as Text
     from crosstower.recipe.kinds.vector import Vector as Vector
+    from crosstower.recipe.loading import load_recipe as load_recipe
+    from crosstower.recipe.loading import parse_recipe as parse_recipe
     from crosstower.recipe.recipe import Evaluation as Evaluation
     from crosstower.recipe.recipe import Recipe as Recipe
-    from crosstower.recipe.recipe import load_recipe as load_recipe
-    from crosstower.recipe.recipe import parse_recipe as parse_recipe
     from crosstower.recipe.retrieval import Negatives as Negatives
     from crosstower.recipe.retrieval import Retrieval as Retrieval
     from crosstower.recipe.schema import Schema as Schema
@@ -142,7 +142,8 @@ _HOMES = {
     "recipe.frozen": "FrozenModel",
     "recipe.kinds.kind": "CodeField Column ListField",
     "recipe.kinds.registry": "register_column",
-    "recipe.recipe": "Evaluation Recipe load_recipe parse_recipe",
+    "recipe.loading": "load_recipe parse_recipe",
+    "recipe.recipe": "Evaluation Recipe",
     "recipe.retrieval": "Negatives Retrieval",
     "recipe.schema": "Schema",
     "recipe.split": "ColumnSplit GivenSplit GroupSplit LeaveLastOutSplit RandomSplit TimeSplit",

@@ -16,7 +16,8 @@ from crosstower.data.sources.source import Chunk
 from crosstower.errors import RunError
 from crosstower.fitting.fit import fit
 from crosstower.ranking.ranker import Ranker
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.serving.export.exported import open_exported
 from crosstower.training.run import Run
 

@@ -9,7 +9,8 @@ from crosstower.data.sources import formats as file_formats
 from crosstower.data.sources import source as sources
 from crosstower.errors import DataError
 from crosstower.ranking.data import prepare
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 
 SPLITS = {
     "random": "{kind: random}",

@@ -17,7 +17,8 @@ from crosstower.errors import CrosstowerWarning, DataError, RecipeError, RunErro
 from crosstower.experiments.off_policy.evaluate import evaluate_policy
 from crosstower.fitting.fit import fit
 from crosstower.recipe.data import Data, Join
-from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
+from crosstower.recipe.loading import load_recipe, parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.split import GivenSplit
 from crosstower.training.run import Run
 from crosstower.training.trainer import Trainer

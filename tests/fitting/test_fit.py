@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 
 import crosstower as ct
 from crosstower.errors import DataError, RecipeError, RunError, TrainingError
-from crosstower.fitting import fit as fitting
 from crosstower.fitting.fit import fit
 from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.ranking.calibration.calibrators import load_calibrators
 from crosstower.ranking.results import stored_predictions, task_reports
 from crosstower.recipe.calibration import Calibration
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.tasks import Regression
 from crosstower.training.history import history
 from crosstower.training.progress import Watcher
@@ -331,25 +331,3 @@ def test_equal_labels_outside_of_training_are_told_in_words(
     figures = run.metrics["tasks"]["y"]["mlp"]
     assert (figures["rmse_of_mean"]["mean"] == 0) == (split == "test")
     assert "on average where" in run.report.read_text()
-
-
-def test_a_run_is_complete_before_its_first_step(
-    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A power cut in the first step leaves a run that can be opened and go on."""
-    made = fitting.create_run
-
-    def cut(*arguments: object, **options: object) -> Run:
-        made(*arguments, **options)  # type: ignore[arg-type]
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(fitting, "create_run", cut)
-    with pytest.raises(KeyboardInterrupt):
-        fit(recipe, out=tmp_path / "run", seeds=2, quiet=True)
-    run = Run.open(tmp_path / "run")
-    assert run.recipe == recipe
-    assert run.info.seeds == (0, 1)
-    assert list(run.info.models) == ["wide_deep", "logistic_regression"]
-    assert "torch" in run.info.environment
-    assert run.encoder.layout.codes
-    assert sorted(p.name for p in tmp_path.glob("run*")) == ["run"]

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from crosstower.fitting.fit import fit
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.run_files import FOLDER, load_lists
 from crosstower.serving.bundle import make_bundle
 from crosstower.serving.bundle.bundle import Bundle

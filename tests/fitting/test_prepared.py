@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.fitting.fit import fit
 from crosstower.fitting.prepared import prepare, prepared_for
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.training.run import Run
 
 from ..fixtures.counted_rows import RECIPE as COUNTED

@@ -19,7 +19,8 @@ from crosstower.models.registry import MODELS, model_names, register_model
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.training.run import Run
 
 from .test_fit import quick

@@ -18,7 +18,8 @@ from crosstower.cli.main import main
 from crosstower.data.reading import located
 from crosstower.errors import CrosstowerWarning, RecipeError, RunError
 from crosstower.recipe.blend import Blend
-from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
+from crosstower.recipe.loading import load_recipe, parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.indexing import build_index
 from crosstower.training.checkpoint import read_position
 from crosstower.training.history import history

@@ -21,8 +21,9 @@ from crosstower.fitting import carry_over
 from crosstower.fitting.fit import fit
 from crosstower.fitting.warm_start import freeze, start_notes, write_start
 from crosstower.nn.embedding import EmbeddingStore
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.own_columns import PREDICTION
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Schema
 from crosstower.retrieval.query_tower import query_difference
 from crosstower.retrieval.retriever import Retriever

@@ -9,7 +9,7 @@ import polars as pl
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.row_maker import RowMaker, filled_history
 from crosstower.recipe.data import Join
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 

@@ -18,7 +18,7 @@ from crosstower.errors import DataError, RunError
 from crosstower.experiments.off_policy.evaluate import evaluate_policy
 from crosstower.fitting.fit import fit
 from crosstower.ranking.predict import predict_file
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.training.history import read_predictions
 from crosstower.training.run import Run
 

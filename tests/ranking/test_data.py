@@ -13,7 +13,8 @@ from crosstower.data.reading import source_of
 from crosstower.data.split import SPLITS, select, splitter_of
 from crosstower.errors import DataError, RecipeError
 from crosstower.ranking.data import Prepared, prepare
-from crosstower.recipe.recipe import Data, Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Data, Recipe
 
 
 def prepared(recipe: Recipe, spill: Path, frame: pl.DataFrame | None = None) -> Prepared:

@@ -15,7 +15,8 @@ from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC
 from crosstower.fitting.fit import fit
 from crosstower.losses.registry import task_losses_of
 from crosstower.ranking.monitor import ranking_monitor
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.training.history import history
 
 from ..fitting.test_fit import quick

@@ -7,7 +7,8 @@ import pytest
 
 from crosstower.errors import RecipeError
 from crosstower.recipe.bias import Bias
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 
 COLUMNS: dict[str, Any] = {
     "user": "categorical",

@@ -6,7 +6,8 @@ import pytest
 from crosstower.errors import RecipeError
 from crosstower.fitting.recipe_checks import models_of
 from crosstower.recipe.chains import chain_of, with_chain
-from crosstower.recipe.recipe import Evaluation, Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Evaluation, Recipe
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary, Regression
 

@@ -4,7 +4,7 @@ import pytest
 
 from crosstower.errors import RecipeError
 from crosstower.recipe.counter_checks import require_events, time_columns
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 
 COUNTER = "n: {kind: counter, event: click, by: item_id, window: 7d}"
 TASKS = "tasks: {click: binary}"

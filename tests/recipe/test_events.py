@@ -9,7 +9,7 @@ import yaml
 from crosstower.errors import RecipeError
 from crosstower.recipe.data import Data
 from crosstower.recipe.events import EventLog
-from crosstower.recipe.recipe import load_recipe, parse_recipe
+from crosstower.recipe.loading import load_recipe, parse_recipe
 
 SCHEMA = """
 schema:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from crosstower.errors import RecipeError
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.overrides import override
-from crosstower.recipe.recipe import parse_recipe
 from crosstower.recipe.split import TimeSplit
 
 SHORT = "schema: {columns: {user: categorical}, tasks: {click: binary}}"

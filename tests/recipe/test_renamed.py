@@ -9,7 +9,7 @@ import pytest
 from crosstower.errors import CrosstowerWarning, RecipeError
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.renamed import with_new_options
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.validation import validate

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crosstower.errors import RecipeError
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.retrieval import History
 
 RETRIEVAL = """

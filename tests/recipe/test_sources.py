@@ -3,7 +3,8 @@
 import pytest
 
 from crosstower.errors import RecipeError
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.sources import kinds_of
 
 RETRIEVER = """

@@ -3,7 +3,7 @@
 import pytest
 
 from crosstower.errors import RecipeError
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.split import TimeSplit
 from crosstower.recipe.times import TimeFormat
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from crosstower.errors import RecipeError
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.sql import anchored_connection, is_ordered
 from crosstower.values.addresses.address import Address
 

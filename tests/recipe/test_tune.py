@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from crosstower.errors import RecipeError
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.tune import Dimension, Tune
 from crosstower.recipe.validation import validate
 

@@ -23,7 +23,7 @@ from crosstower.data.sources import csv_files
 from crosstower.data.sources.source import FilteredSource, Source, open_source
 from crosstower.fitting.fit import fit
 from crosstower.ranking.ranker import Ranker
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.schema import Schema
 
 NAME = "c"

@@ -84,7 +84,7 @@ def fit(
     """Train the model and its baselines, test them once and write a report."""
     if processes > 1 and not is_worker():
         if not resume:
-            from crosstower.recipe.recipe import load_recipe
+            from crosstower.recipe.loading import load_recipe
 
             load_recipe(recipe, override)  # so that a wrong one starts no process
         from crosstower.cli.launch import launch

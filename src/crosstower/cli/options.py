@@ -55,9 +55,6 @@ Model = Annotated[
 Seed = Annotated[
     int | None, typer.Option(metavar="N", help="Seed of the training to use (default: the first).")
 ]
-Seeds = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Training runs per model, for mean ± sd.")
-]
 IndexOptions = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=VALUE", help="Option of the index engine; repeatable."),

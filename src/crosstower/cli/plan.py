@@ -97,7 +97,7 @@ def plan(
 
 def _recipe_of(text: str, overrides: list[str]) -> tuple[Recipe, Layout | None]:
     """Return a recipe, and the layout of a run."""
-    from crosstower.recipe.recipe import load_recipe
+    from crosstower.recipe.loading import load_recipe
     from crosstower.training.run import MARKER, Run
 
     place = place_of(text, error=RecipeError)

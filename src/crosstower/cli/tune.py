@@ -70,7 +70,7 @@ def _space_text(recipe: Path, overrides: list[str]) -> str:
     import yaml
 
     from crosstower.fitting.tuning.tune import space_of
-    from crosstower.recipe.recipe import as_recipe
+    from crosstower.recipe.loading import as_recipe
 
     space = space_of(as_recipe(recipe, overrides))
     plain = {

@@ -23,7 +23,8 @@ from crosstower.data.shards import Shard, ShardedRows
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RunError
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.loading import load_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.storage.documents import FileFacts, facts_of, fault_of, read_document, size_fault_of
 from crosstower.storage.folders import local_folder
 from crosstower.values.addresses.address import Place, place_of

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 import resource
 import shutil
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +15,17 @@ from rich.console import Console
 
 from crosstower.blending.blend_run import blend_run
 from crosstower.data.counters.counted_source import counted_training_source
-from crosstower.data.encoders.encoder_files import load_encoder, save_encoder
+from crosstower.data.encoders.encoder_files import load_encoder
 from crosstower.data.encoders.encoder_fit import EncoderFit
-from crosstower.data.encoders.learned import Learned, load_learned, save_learned
+from crosstower.data.encoders.learned import load_learned
 from crosstower.data.prepared_folder import PreparedFolder
 from crosstower.data.progress import progress_console, progress_on
 from crosstower.data.reading import Rows, located, parts_of
 from crosstower.errors import RecipeError, TrainingError
 from crosstower.fitting.distributed_checks import check_processes
+from crosstower.fitting.new_run import create_run
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.prepared import prepared_for, refuse_with_prepared
-from crosstower.fitting.pretrained import check_vectors
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.fitting.resuming import blend_again, continued, going_on, named
 from crosstower.fitting.run_place import (
@@ -42,30 +38,22 @@ from crosstower.fitting.run_place import (
 from crosstower.fitting.together import begin_once, read_once
 from crosstower.fitting.warm_start import freeze_notes, start_notes, start_of
 from crosstower.fitting.worker import processes, restarts
-from crosstower.models.registry import MODELS
-from crosstower.nn.sequences.registry import SEQUENCES
 from crosstower.nn.world import World
 from crosstower.ranking.results import write_results
 from crosstower.recipe.arguments import count_of
-from crosstower.recipe.kinds.id_lists import ListColumn
-from crosstower.recipe.kinds.registry import COLUMNS
+from crosstower.recipe.loading import as_recipe
 from crosstower.recipe.overrides import Overrides
-from crosstower.recipe.recipe import Recipe, as_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Schema
-from crosstower.recipe.sources import kinds_of
 from crosstower.retrieval.data.tower_columns import frozen_columns
-from crosstower.storage.files import new_folder
 from crosstower.training.devices import pick_device
 from crosstower.training.distributed.lost import naming_lost
 from crosstower.training.distributed.world import open_world
 from crosstower.training.job import Job
 from crosstower.training.progress import training_bar
 from crosstower.training.run import BLENDED, Run
-from crosstower.training.run_info import RunInfo
 from crosstower.training.trackers.tracking import Tracking
 from crosstower.values.addresses.address import Place
-
-_LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 
 
 def fit(
@@ -259,82 +247,3 @@ def _evaluate(run: Run, data: Any, console: Console) -> None:
 def _peak_memory_mb() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
-
-
-def create_run(
-    folder: Path,
-    recipe: Recipe,
-    models: dict[str, dict[str, Any]],
-    job: Job,
-    *,
-    seeds: tuple[int, ...],
-    tables: bool,
-    notes: Sequence[str],
-    learned: Learned,
-    start: Run | None = None,
-    overwrite: bool = False,
-) -> Run:
-    """Write the folder of a run that has not begun: encoder, recipe, and what is known of it.
-
-    Args:
-        folder: must not exist, unless it is overwritten.
-        recipe: all paths absolute.
-        models: model sections by name, the main model first.
-        job: of the rows.
-        seeds: of the trainings per model.
-        tables: whether the rows were given as tables.
-        notes: sentences for the report, in addition to those about the data.
-        learned: what a warm start from this run goes on from.
-        start: the run that this one starts from.
-        overwrite: remove the run in the folder, if there is one.
-
-    """
-    if recipe.training.pretrained:
-        check_vectors(recipe, job.encoder)
-    facts = job.facts
-    info = RunInfo(
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        models=models,
-        seeds=seeds,
-        facts=facts.model_copy(update={"notes": (*facts.notes, *job.notes(), *notes)}),
-        environment=_environment() | {"batch size": str(job.batch_size)},
-        tables=tables,
-        modules=_own_modules(recipe, models),
-        warm_start=None if start is None else str(start.folder.resolve()),
-    )
-    with new_folder(folder) as aside:  # a folder that exists can always be opened
-        save_encoder(job.encoder, aside / "encoder")
-        save_learned(learned, aside / "encoder")
-        job.save(aside)
-        (aside / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-        (aside / "run.json").write_text(info.model_dump_json(indent=1), encoding="utf-8")
-        if overwrite and folder.exists():
-            shutil.rmtree(folder)
-    return Run(folder, recipe, info)
-
-
-def _own_modules(recipe: Recipe, models: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Return {name: module} of the entries of one's own that a run needs."""
-    columns = recipe.schema_.columns.values()
-    found = MODELS.own(models) | COLUMNS.own(column.kind for column in columns)
-    found |= SEQUENCES.own(c.pooling for c in columns if isinstance(c, ListColumn))
-    if recipe.sources is None:
-        return found
-    from crosstower.retrieval.sources.registry import (  # noqa: PLC0415 - a ranker needs none of it
-        SOURCES,
-    )
-
-    return found | SOURCES.own(kinds_of(recipe.sources).values())
-
-
-def _environment() -> dict[str, str]:
-    versions = {name: metadata.version(name) for name in _LIBRARIES}
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {
-        "python": platform.python_version(),
-        "crosstower": metadata.version("crosstower"),
-        **versions,
-        "system": platform.platform(),
-        "threads": str(torch.get_num_threads()),
-        "GPU": gpu,
-    }

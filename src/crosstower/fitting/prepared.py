@@ -23,8 +23,9 @@ from crosstower.errors import RecipeError, RunError
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.ranking.data import evaluation_columns
 from crosstower.recipe.arguments import place_argument
+from crosstower.recipe.loading import as_recipe
 from crosstower.recipe.overrides import Overrides
-from crosstower.recipe.recipe import Recipe, as_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Schema
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.storage.folders import publishing

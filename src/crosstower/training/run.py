@@ -32,7 +32,8 @@ from crosstower.models.registry import build
 from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.events import EventLog
-from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.loading import load_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.registry import require_own
 from crosstower.recipe.renamed import stored_names
 from crosstower.recipe.split import GivenSplit

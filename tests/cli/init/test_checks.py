@@ -5,7 +5,7 @@ import re
 import polars as pl
 
 from crosstower.cli.init.checks import CHECK
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.split import ColumnSplit, RandomSplit, TimeSplit
 from crosstower.recipe.times import TimeFormat
 

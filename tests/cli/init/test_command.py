@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from crosstower.recipe.csv import Csv
-from crosstower.recipe.recipe import load_recipe
+from crosstower.recipe.loading import load_recipe
 
 from ..command_line import Capture, run
 

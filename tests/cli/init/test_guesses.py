@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from crosstower.cli.init.guesses import guess, positive_text
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.split import TimeSplit
 
 from .conftest import COUNT

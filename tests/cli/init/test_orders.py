@@ -7,7 +7,8 @@ from crosstower.cli.init.ranking import starter_recipe
 from crosstower.cli.init.retrieval import starter_retrieval_recipe
 from crosstower.data.sources.source import open_source
 from crosstower.errors import DataError
-from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
+from crosstower.recipe.loading import load_recipe, parse_recipe
+from crosstower.recipe.recipe import Recipe
 
 from ..command_line import Capture, run
 

@@ -7,7 +7,8 @@ from crosstower.cli.init.ranking import editor_schema, starter_recipe
 from crosstower.data.sources.source import open_source
 from crosstower.errors import DataError
 from crosstower.models.registry import config_of, model_names
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 
 
 def starter(frame: pl.DataFrame, *tasks: str) -> str:

@@ -6,7 +6,8 @@ from crosstower.data.datasets import worlds
 from crosstower.data.sources.source import open_source
 from crosstower.errors import DataError
 from crosstower.fitting.fit import fit
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 
 from ...fixtures.films import watches
 

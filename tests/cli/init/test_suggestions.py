@@ -4,7 +4,7 @@ import polars as pl
 
 from crosstower.data.datasets import worlds
 from crosstower.recipe.kinds.elapsed import Elapsed
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 
 from .test_ranking import starter
 

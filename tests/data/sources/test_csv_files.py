@@ -13,7 +13,7 @@ from crosstower.data.sources.csv_files import CsvFile, _Unspaced
 from crosstower.data.sources.source import open_source
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.csv import Csv
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 
 PLAIN = "id,name,n\n7,café,1.5\n8,,2\n"
 EXPECTED = {"id": ["7", "8"], "name": ["café", None], "n": ["1.5", "2"]}

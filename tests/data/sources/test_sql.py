@@ -13,7 +13,8 @@ from crosstower.data.sources.source import Source, open_source
 from crosstower.data.sources.sql import open_sql
 from crosstower.errors import DataError
 from crosstower.fitting.fit import fit
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.training.run import Run
 
 from ...conftest import RECIPE, rows

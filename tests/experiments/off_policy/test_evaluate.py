@@ -13,7 +13,8 @@ from crosstower.experiments.off_policy.importance import Estimate
 from crosstower.experiments.off_policy.report import PolicyReport
 from crosstower.fitting.fit import fit
 from crosstower.recipe.blend import Blend
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.training.run import Run
 
 from ...fixtures.bandit import (

@@ -9,7 +9,7 @@ from crosstower.cli.off_policy import print_policy
 from crosstower.errors import RunError
 from crosstower.experiments.off_policy.evaluate import evaluate_policy
 from crosstower.fitting.fit import fit
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.training.run import Run
 
 from ...fixtures.bandit import (

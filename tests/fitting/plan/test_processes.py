@@ -8,7 +8,8 @@ import pytest
 
 from crosstower.fitting.plan.planning import plan_training
 from crosstower.fitting.plan.result import Plan
-from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.loading import load_recipe
+from crosstower.recipe.recipe import Recipe
 
 from ...fixtures.processes import must_succeed
 

@@ -7,7 +7,8 @@ from crosstower.fitting.tuning.default_space import default_space
 from crosstower.fitting.tuning.space import check_space, current_values
 from crosstower.models.mlp import PlainMLP
 from crosstower.models.registry import MODELS, model_names, register_model
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 
 RANKS = """
 schema:

@@ -11,7 +11,8 @@ from crosstower.fitting.tuning.folder import (
     open_folder,
     refuse_another,
 )
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 
 TEXT = "schema: {columns: {user: categorical}, tasks: {click: binary}}\ntune: {trials: 3}"
 

@@ -15,7 +15,8 @@ from crosstower.fitting.tuning.space import (
     given_values,
     stored_values,
 )
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.training import Training
 from crosstower.recipe.tune import Dimension
 

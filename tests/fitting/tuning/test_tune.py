@@ -19,7 +19,7 @@ from crosstower.fitting.tuning import trial_run
 from crosstower.fitting.tuning.result import TuneResult
 from crosstower.fitting.tuning.study import Study
 from crosstower.fitting.tuning.tune import space_of, tune
-from crosstower.recipe.recipe import load_recipe
+from crosstower.recipe.loading import load_recipe
 from crosstower.training.trainer import TrainingInterruptedError
 
 from ...conftest import rows

@@ -8,7 +8,7 @@ from crosstower.fitting.tuning.default_space import default_space
 from crosstower.fitting.tuning.folder import begin_folder
 from crosstower.fitting.tuning.worker import main
 from crosstower.fitting.tuning.workers import fault_path
-from crosstower.recipe.recipe import load_recipe
+from crosstower.recipe.loading import load_recipe
 
 from ...fixtures.tuned import tuned_folder
 

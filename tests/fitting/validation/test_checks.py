@@ -16,7 +16,8 @@ from crosstower.fitting.validation.checks import (
 )
 from crosstower.fitting.validation.finding import Finding
 from crosstower.fitting.validation.seen_rows import SeenRows, see_rows
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 
 RECIPE = """
 data: {split: {kind: column, column: part}}

@@ -7,7 +7,7 @@ from crosstower.fitting.validation.checks import ALIKE
 from crosstower.fitting.validation.drift import check_drift, check_unseen_by, stability
 from crosstower.fitting.validation.finding import Finding
 from crosstower.fitting.validation.seen_rows import SeenRows, see_rows
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 
 ROWS = 4_000
 RECIPE = parse_recipe("""

@@ -5,7 +5,7 @@ from crosstower.data.sources.source import FrameSource
 from crosstower.fitting.validation.finding import Finding
 from crosstower.fitting.validation.leaks import check_leaks
 from crosstower.fitting.validation.seen_rows import see_rows
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 
 ROWS = 400
 RANDOM = np.random.default_rng(0)

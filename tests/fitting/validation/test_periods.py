@@ -7,7 +7,7 @@ import pytest
 from crosstower.data.sources.source import FrameSource
 from crosstower.fitting.validation.periods import check_periods, periods_of
 from crosstower.fitting.validation.seen_rows import SeenRows, see_rows
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 
 ROWS = 5_000
 RECIPE = """

@@ -5,8 +5,9 @@ import pytest
 from crosstower.data.sources.source import FrameSource
 from crosstower.errors import DataError
 from crosstower.fitting.validation.seen_rows import NEW, PLACE, SampledRows, ValueCounts, see_rows
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.own_columns import ROW, SPLIT
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.recipe import Recipe
 
 RECIPE = """
 data: {on_bad_rows: error}

@@ -11,8 +11,9 @@ from crosstower.data.reading import source_of, training_source
 from crosstower.data.sources.source import FrameSource
 from crosstower.data.split import fit_splitter
 from crosstower.errors import DataError
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.own_columns import ROW, raw_name
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.split import GroupSplit, RandomSplit
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.tower_columns import tower_columns_of

@@ -8,7 +8,7 @@ import pytest
 
 from crosstower.data.relevant_counts import RelevantCounts
 from crosstower.fitting.fit import fit
-from crosstower.recipe.recipe import load_recipe
+from crosstower.recipe.loading import load_recipe
 from crosstower.retrieval.evaluate import evaluate_retrieval_on
 from crosstower.retrieval.results import stored_report
 from crosstower.retrieval.run_files import FOLDER, ID, load_lists

@@ -9,7 +9,8 @@ import pytest
 
 from crosstower.data.sources.source import open_source
 from crosstower.errors import DataError
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.retrieval_data import RetrievalData, prepare_retrieval
 
 ROWS = pl.DataFrame(

@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from crosstower.errors import BundleError, RecipeError
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.rules import Rules
 from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.bundle.rules import read_rules

@@ -4,7 +4,7 @@ import pytest
 
 from crosstower.errors import RecipeError
 from crosstower.recipe.blend import Blend
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.row_times import row_times
 from crosstower.recipe.split import ColumnSplit
 from crosstower.serving.retraining.recipes import (

@@ -4,7 +4,7 @@ import pytest
 
 from crosstower.errors import RecipeError
 from crosstower.fitting.recipe_checks import check_recipe
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.loading import parse_recipe
 from crosstower.training.trackers import tracker
 from crosstower.training.trackers.tracker import check_installed
 

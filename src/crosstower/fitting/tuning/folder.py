@@ -24,7 +24,8 @@ from filelock import FileLock, Timeout
 from crosstower.errors import RunError
 from crosstower.fitting.tuning.space import Space, plain_of
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.loading import load_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.tune import Dimension, Tune
 from crosstower.storage.documents import read_document
 from crosstower.storage.files import new_folder, refuse_unwritable

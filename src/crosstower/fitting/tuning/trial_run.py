@@ -16,7 +16,7 @@ from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.progress import no_progress
 from crosstower.errors import CrosstowerError, DataError, first_line
-from crosstower.fitting.fit import create_run
+from crosstower.fitting.new_run import create_run
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.prepared import prepared_for
 from crosstower.fitting.recipe_checks import check_recipe

@@ -30,8 +30,9 @@ from crosstower.fitting.tuning.trial_run import TrialRows
 from crosstower.fitting.tuning.tuning import Tuning
 from crosstower.fitting.worker import processes
 from crosstower.recipe.arguments import count_of, place_argument
+from crosstower.recipe.loading import as_recipe
 from crosstower.recipe.overrides import Overrides
-from crosstower.recipe.recipe import Recipe, as_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tune import Dimension, Tune
 from crosstower.training.trainer import TrainingInterruptedError

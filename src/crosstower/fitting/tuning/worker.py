@@ -9,7 +9,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     # Ctrl-C while the modules below load, which takes seconds, ends the process without a word.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
+    signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(128 + signal.SIGINT))
 
 from crosstower.blending.tuning import quiet
 from crosstower.data.progress import progress_console

@@ -26,8 +26,9 @@ from crosstower.fitting.validation.leaks import check_leaks
 from crosstower.fitting.validation.periods import check_periods, periods_of
 from crosstower.fitting.validation.seen_rows import NEW, SeenRows, see_rows
 from crosstower.recipe.kinds.coded import Coded
+from crosstower.recipe.loading import as_recipe
 from crosstower.recipe.overrides import Overrides
-from crosstower.recipe.recipe import Recipe, as_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Schema
 from crosstower.training.run import Run
 

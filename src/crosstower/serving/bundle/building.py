@@ -17,6 +17,7 @@ from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.sources.joins import JoinMatch
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluation.metrics.drift import reference_of
+from crosstower.fitting.new_run import LIBRARIES
 from crosstower.funnel.funnel import CANDIDATES, Funnel
 from crosstower.funnel.retrieved_columns import RETRIEVED
 from crosstower.funnel.row_maker import RowMaker
@@ -52,7 +53,6 @@ from crosstower.training.history import read_predictions
 from crosstower.training.run import BLEND, CALIBRATION, INDEX, VALID, Run
 from crosstower.values.addresses.address import Place
 
-LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 _HELD_OUT_ROWS = 20_000
 _MOST_TYPES = 50
 

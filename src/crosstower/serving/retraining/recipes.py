@@ -8,7 +8,8 @@ from typing import Any
 
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.events import EventLog
-from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.split import ColumnSplit
 from crosstower.recipe.training import Training
 from crosstower.recipe.validation import validate

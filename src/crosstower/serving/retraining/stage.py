@@ -20,8 +20,9 @@ from crosstower.funnel.retrieved_columns import RETRIEVED
 from crosstower.ranking.data import evaluation_columns
 from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.event_list import EventList
+from crosstower.recipe.loading import load_recipe
 from crosstower.recipe.own_columns import MARK
-from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.row_times import own_time
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.split import GivenSplit, RandomSplit
