@@ -50,14 +50,21 @@ def test_the_best_items_by_sorting(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_of_equal_scores_the_more_popular_item_comes_first(
     k: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(top_items, "_ROWS", 7)
+    monkeypatch.setattr(top_items, "_CELLS", 7 * 12)  # seven rows per block
     random = np.random.default_rng(1)
     scores = random.integers(0, 3, (30, 12)).astype(np.float32)  # many equal ones
     scores[4] = 0.0  # of an empty history
     counts = random.integers(0, 5, 12)
     seen = (np.array([0, 0, 12]), np.array([3, 4, 5]))
     given = {"rows": 30, "k": k, "seen": seen, "counts": counts}
-    shown = top_items.best_items(lambda rows: scores[rows].copy(), **given)
+    blocks = list[int]()
+
+    def score(rows: slice) -> np.ndarray:
+        blocks.append(len(scores[rows]))
+        return scores[rows].copy()
+
+    shown = top_items.best_items(score, **given)
+    assert blocks == [7, 7, 7, 7, 2]
     for row in range(30):
         left = [i for i in range(12) if i not in seen[1][seen[0] == row]]
         best = sorted(left, key=lambda i: (-scores[row, i], -counts[i], i))[:k]

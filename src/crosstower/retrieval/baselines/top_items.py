@@ -9,7 +9,7 @@ import numpy as np
 from crosstower.retrieval.baselines.baseline import Baseline, Histories, Scores
 from crosstower.values.arrays import Indices
 
-_ROWS = 1_024  # per block
+_ROWS, _CELLS = 1_024, 1 << 26  # of scores per block
 
 
 def recommend(
@@ -68,12 +68,13 @@ def best_items(
 
     """
     popular = None if counts is None else np.argsort(-counts, kind="stable")
+    block = _ROWS if counts is None else max(min(_ROWS, _CELLS // max(len(counts), 1)), 1)
     order = np.argsort(seen[0], kind="stable")
     row, item = seen[0][order], seen[1][order]
     shown = np.full((rows, k), -1, dtype=np.int64)
-    for start in range(0, rows, _ROWS):
-        scores = score(slice(start, start + _ROWS))
-        first, last = np.searchsorted(row, [start, start + _ROWS])
+    for start in range(0, rows, block):
+        scores = score(slice(start, start + block))
+        first, last = np.searchsorted(row, [start, start + block])
         scores[row[first:last] - start, item[first:last]] = -np.inf
         best = _best(scores, min(k, scores.shape[1]), popular)
         left = np.isfinite(np.take_along_axis(scores, best, 1))
