@@ -34,9 +34,10 @@ def press(control: Locator, key: str = "Enter") -> None:
 
 def add(page: Page, place: int, where: str = BLENDED) -> str:
     """Add an item of a list by keyboard; return its id."""
-    row = page.locator(f"{where} li").nth(place)
-    press(row.locator(".add"))
-    return row.get_attribute("data-id") or ""
+    # By its id: a response that comes in between may put another item in this place.
+    found = page.locator(f"{where} li").nth(place).get_attribute("data-id") or ""
+    press(page.locator(f'{where} li[data-id="{found}"] .add'))
+    return found
 
 
 def shown(url: str, **body: Any) -> list[str]:
