@@ -1,4 +1,4 @@
-"""Evaluated lists of queries of which nothing is known are those that are served."""
+"""Queries about which nothing is known get the same lists in evaluations and from a server."""
 
 from pathlib import Path
 from typing import Any

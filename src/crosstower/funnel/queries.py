@@ -233,7 +233,7 @@ def _with_columns(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Funn
         vectors=vectors.numpy(),
         notes=(*skipped, *found.notes, *_seen_words(queries)),
         informed=informed_queries(run.recipe, queries, vectors.numpy()),
-        segments=query_segments(run.recipe, found.rows, queries),
+        segments=query_segments(run.recipe, frame),
     )
 
 

@@ -89,9 +89,10 @@ def evaluate_retrieval_on(
             " users; give rows that the run has not seen, or set retrieval.exclude_seen: false"
         )
     side = PartialEncoder(run.encoder, tower_columns_of(recipe).query)
-    compact = side.encode(rows.take(queries.rows))
+    frame = rows.take(queries.rows)
+    compact = side.encode(frame)
     k = section.k[-1]
-    popular, segments = retriever.popular_order, query_segments(run.recipe, rows, queries)
+    popular, segments = retriever.popular_order, query_segments(run.recipe, frame)
     lists = [
         _seed_lists(run, seed, queries, compact, k, popular=popular, segments=segments)
         for seed in run.info.seeds
@@ -161,8 +162,8 @@ def _omitted(run: Run, items: int) -> dict[str, str]:
 def _baselines(run: Run, queries: EvaluationQueries, k: int) -> Iterator[tuple[str, Indices]]:
     """Yield the lists of the default baselines of users with their default settings, in turn."""
     counts = read(run.folder / FOLDER / "items.parquet")[COUNT].to_numpy()
-    items, known = len(counts), counts.astype(np.float32)
-    fits: dict[str, Callable[[], Baseline]] = {"popularity": lambda: Popularity(known)}
+    items, popularity = len(counts), Popularity(counts.astype(np.float32))
+    fits: dict[str, Callable[[], Baseline]] = {"popularity": lambda: popularity}
     if retrieval_section_of(run.recipe).user is not None:
         users = read(run.folder / FOLDER / "users.parquet")
         pairs = users.select(SEEN_ITEMS).with_row_index("user").explode(SEEN_ITEMS)

@@ -158,7 +158,7 @@ def evaluation_lists(
 ) -> Indices:
     """Return the k best items `[Q, k]` of each query of a split, excluding seen ones.
 
-    A query of which the model knows nothing gets popular items, as in a server. With several
+    A query about which the model knows nothing gets popular items, as in a server. With several
     processes, the lists are those of rank 0; the others return none.
     """
     model.eval()
@@ -184,7 +184,7 @@ def evaluation_lists(
     name = retrieval_section_of(recipe).segment
     popular = PopularOrder(data.counts, None if name is None else rows_by_segment(name, data))
     return with_popular(
-        shown, nothing, queries, popular, query_segments(recipe, data.rows, queries)
+        shown, nothing, queries, popular, query_segments(recipe, data.rows.take(queries.rows))
     )
 
 

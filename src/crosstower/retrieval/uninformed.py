@@ -1,4 +1,4 @@
-"""Queries of which the model knows nothing: in evaluations, as in a server, popular items.
+"""Queries about which the model knows nothing: evaluations show them popular items, as servers do.
 
 Shapes: Q queries, N items, D width of a vector.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.recipe.own_columns import raw_name
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
-from crosstower.retrieval.data.positive_rows import PositiveRows
 from crosstower.retrieval.data.tower_columns import (
     reads_users_only,
     retrieval_section_of,
@@ -28,7 +28,7 @@ from crosstower.values.ids import Id
 def informed_queries(
     recipe: Recipe, queries: EvaluationQueries, vectors: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """Return of which queries the query tower knows anything `[Q]`, by the rule of a server.
+    """Return whether the query tower knows anything about each query `[Q]`, as a server decides it.
 
     The row of a query gives its columns. A user without an earlier row is unknown.
 
@@ -66,8 +66,6 @@ def with_popular(
     if not len(rows):
         return shown
     shown, (query, item) = shown.copy(), queries.seen
-    order = np.argsort(query, kind="stable")
-    query, item = query[order], item[order]
     first, last = np.searchsorted(query, rows), np.searchsorted(query, rows, side="right")
     for row, seen in zip(rows.tolist(), map(slice, first, last), strict=True):
         segment = None if segments is None else segments[row]
@@ -77,14 +75,10 @@ def with_popular(
     return shown
 
 
-def query_segments(
-    recipe: Recipe, rows: PositiveRows, queries: EvaluationQueries
-) -> tuple[Id | None, ...] | None:
-    """Return the segments `[Q]` of queries; None if the recipe has none."""
+def query_segments(recipe: Recipe, frame: pl.DataFrame) -> tuple[Id | None, ...] | None:
+    """Return the segments `[Q]` of the rows of queries; None if the recipe has none."""
     name = retrieval_section_of(recipe).segment
-    if name is None:
-        return None
-    return tuple(to_ids(name, rows.take(queries.rows)[raw_name(name)]).to_list())
+    return None if name is None else tuple(to_ids(name, frame[raw_name(name)]).to_list())
 
 
 def _first(popular: PopularOrder, segment: Id | None, seen: Indices, count: int) -> Indices:

@@ -16,9 +16,7 @@ from pydantic import BaseModel
 from torch import nn
 
 from crosstower.data.encoders.encoder_fit import draft_layout
-from crosstower.errors import RecipeError
-from crosstower.fitting.recipe_checks import check_recipe
-from crosstower.fitting.tuning.space import applied, contains
+from crosstower.fitting.tuning.space import contains, refusal
 from crosstower.models.registry import build_empty, config_of
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.wide import WideLinear
@@ -66,20 +64,12 @@ def default_space(recipe: Recipe) -> dict[str, Dimension]:
 
 def _allowed(recipe: Recipe, key: str, dimension: Dimension) -> Dimension | None:
     """Return a dimension without refused values; None if fewer than two are left."""
-    values = [value for value in dimension.ends() if _is_allowed(recipe, key, value)]
+    values = [value for value in dimension.ends() if refusal(recipe, key, value) is None]
     if len(values) == len(dimension.ends()):
         return dimension
     if dimension.choices and len(values) > 1:
         return Dimension(choices=tuple(values))
     return None
-
-
-def _is_allowed(recipe: Recipe, key: str, value: Any) -> bool:
-    try:
-        check_recipe(applied(recipe, {key: value}))
-    except RecipeError:
-        return False
-    return True
 
 
 def _of_model(recipe: Recipe) -> Iterator[tuple[str, Dimension]]:

@@ -99,12 +99,20 @@ def check_space(recipe: Recipe, space: Space) -> None:
     for key, dimension in space.items():
         _check_key(key)
         for value in dimension.ends():
-            try:
-                check_recipe(applied(recipe, {key: value}))
-            except RecipeError as error:
+            error = refusal(recipe, key, value)
+            if error is not None:
                 raise RecipeError(
                     f"tune.space.{key}: {encoded(value)} is refused: {error}"
                 ) from error
+
+
+def refusal(recipe: Recipe, key: str, value: Any) -> RecipeError | None:
+    """Return why a recipe does not take a value of an option; None if it does."""
+    try:
+        check_recipe(applied(recipe, {key: value}))
+    except RecipeError as error:
+        return error
+    return None
 
 
 def _check_key(key: str) -> None:

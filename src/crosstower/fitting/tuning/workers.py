@@ -91,7 +91,7 @@ def _end_of(code: int) -> str:
 
 
 def _stop(running: list[subprocess.Popen[bytes]]) -> None:
-    """Stop processes after their step; those that do not stop are told again, then ended."""
+    """Interrupt processes, which finish their step; then interrupt again, then kill the others."""
     for patience in _PATIENCE:
         for worker in running:
             if worker.poll() is None:
