@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.errors import RecipeError
-from crosstower.retrieval.baselines.baseline import Histories, Scores
+from crosstower.retrieval.baselines.baseline import Histories, Scores, users_of_items
 from crosstower.retrieval.data.spectrum import inverse_roots, right_vectors, scaled_pairs
 
 
@@ -58,7 +58,7 @@ class GraphFilter:
                 f" {alpha:g} and {width}"
             )
         pairs: Any = scaled_pairs(histories)
-        of_item = np.bincount(histories.indices, minlength=histories.shape[1])
+        of_item = users_of_items(histories)
         vectors = right_vectors(pairs, min(width, min(pairs.shape) - 1))
         return GraphFilter(
             pairs.astype(np.float32),
