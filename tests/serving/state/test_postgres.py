@@ -133,6 +133,28 @@ def test_one_process_alone_does_some_work(schema: str) -> None:
             pass
 
 
+def test_work_can_follow_other_work_at_once(schema: str) -> None:
+    with State.open(schema) as ours, State.open(schema) as theirs:
+        for _ in range(30):
+            with ours.database.alone("retraining"):
+                pass
+            with theirs.database.alone("retraining"):
+                pass
+
+
+def test_work_ends_in_its_own_error_if_the_server_is_gone(
+    schema: str, postgres_server: PostgresServer
+) -> None:
+    def work() -> None:
+        with state.database.alone("retraining"):
+            postgres_server.execute(end)
+            raise RuntimeError("of the work")
+
+    end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+    with State.open(schema) as state, pytest.raises(RuntimeError, match="of the work"):
+        work()
+
+
 def test_the_size_is_that_of_the_tables(schema: str) -> None:
     with State.open(schema) as state:
         before = state.size()

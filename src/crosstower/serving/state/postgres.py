@@ -27,6 +27,7 @@ _BEGIN = """
 BEGIN; UPDATE meta SET commits = commits + 1; NOTIFY "{channel}"; SELECT commits FROM meta
 """
 _LOCK = b"SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+_UNLOCK = b"SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 _BYTES = """
 SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
 WHERE c.relnamespace = to_regnamespace(quote_ident(%s)) AND c.relkind = 'r'
@@ -146,7 +147,7 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def alone(self, work: str) -> Generator[None]:
-        """Hold an advisory lock, which the server releases when the connection ends.
+        """Hold an advisory lock; should this process die, the server releases it.
 
         Raises:
             ServeError: another process holds it.
@@ -158,7 +159,12 @@ class PostgresDatabase(Database):
                 raise ServeError(
                     f"{self.place}: another {work} uses this state; wait until it ends, or stop it"
                 )
-            yield
+            try:
+                yield
+            finally:  # closing alone releases it only once the server has noticed
+                raw.limit = RESPONSE_SECONDS
+                with suppress(psycopg.Error):
+                    raw.execute(_UNLOCK, (name,))
 
     def check(self) -> None:
         """Do nothing: PostgreSQL checks its pages when it reads them."""
