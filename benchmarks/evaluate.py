@@ -1,8 +1,8 @@
-"""What validation after an epoch costs, as a share of the epoch: AUC and gAUC of a ranker.
+"""Cost of validation after an epoch, as a share of the epoch: AUC and gAUC of a ranker.
 
 The click log of `train`, with users, through `crosstower.fit`: eight tenths of the rows train, a
-tenth is predicted and measured after each epoch, twice: without and with the AUC within users. What
-ranking the whole catalogue costs, `python -m benchmarks retrieve` says.
+tenth is predicted and measured after each epoch, twice: without and with the AUC within users. The
+cost of ranking the whole catalogue is measured by `python -m benchmarks retrieve`.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What the best possible policy of the closed loop gains by what it knows.
+"""Gain of the best possible policy of the closed loop, by the terms it knows.
 
 The policy shows the best list by the true equations of `worlds.DriftingFeed`, but with some of
 their terms left out. The share of the possible gain that is left is what a learner can reach that

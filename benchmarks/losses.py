@@ -1,7 +1,7 @@
 """Losses of a ranker, compared by the order within requests and by calibration.
 
-One model per loss and seed on the clicks of the restaurants and rentals worlds, of which each seed
-draws its own rows. A tenth of the requests validates and a fifth tests. Every training stops early
+One model per loss and seed on the clicks of the restaurants and rentals worlds; each seed
+draws its own rows. A tenth of the requests validates and a fifth tests. Every run stops early
 by the validation NDCG@10 of clicks, so that losses differ in nothing else. Log loss and ECE are
 those of the plain predictions and, after the arrow, of predictions calibrated on the validation
 rows (Platt). NDCG of relevance uses the true relevance of the world, which clicks show only through

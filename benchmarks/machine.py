@@ -1,4 +1,4 @@
-"""What every benchmark prints first."""
+"""Header printed by every benchmark (machine, versions, settings), and paths of its data."""
 
 import argparse
 import os

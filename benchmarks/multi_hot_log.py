@@ -2,7 +2,7 @@
 
     python -m benchmarks multi_hot_log --out data/multi_hot_log --scale 1000
 
-26 columns of ids, 15 of which are lists, 13 numbers and the label `click`. Sizes of tables and
+26 columns of ids (15 are lists), 13 numbers and the label `click`. Sizes of tables and
 lists are those of MLPerf (mlcommons/training, recommendation_v2), tables divided by `--scale`. Ids
 are log-uniform; the further ids of a list are a function of its first, as MLPerf makes them. Labels
 come from a second-order model of the ids and numbers, as in `click_log`.

@@ -1,10 +1,10 @@
-"""What a bias tower removes from clicks: NDCG@10 of the true relevance on the rentals world.
+"""Effect of a bias tower on clicks: NDCG@10 of the true relevance on the rentals world.
 
 The world shows popular listings first, and a place at position k is looked at with probability
 1/√k. Four rankers learn from the same impressions: from clicks at random positions, which have no
 bias; from the logged clicks, with `bias: [position]`, without the position, and with the position
 as an ordinary column, which is missing when serving. Each ranks listings for users; the gain of a
-listing is its true relevance. Hyperparameters are the defaults; nothing is chosen on these figures.
+listing is its true relevance. Hyperparameters are the defaults; nothing is chosen on these results.
 """
 
 import argparse

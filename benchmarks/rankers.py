@@ -183,7 +183,7 @@ def kind_of(column: Any) -> str:
 
 
 def second_order(folder: Path, rows: int) -> Data:
-    """Return a click log of which one row in five validates and one in five tests."""
+    """Return a click log; one fifth of the rows is for validation and one fifth for testing."""
     frame, probability = second_order_log(rows)
     part = rows // 5
     parts = {"valid": slice(0, part), "test": slice(part, 2 * part), "path": slice(2 * part, rows)}

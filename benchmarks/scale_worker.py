@@ -99,7 +99,7 @@ def main() -> None:
 
 
 def uniform_rows(layout: Layout, rows: int, *, seed: int) -> Batch:
-    """Return rows of uniform ids, normal numbers, and labels of which 30 % are 1."""
+    """Return rows of uniform ids, normal numbers, and labels (30 % are 1)."""
     random = torch.Generator().manual_seed(seed)
     codes = torch.stack(
         [

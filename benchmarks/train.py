@@ -62,7 +62,7 @@ class Contender:
 
 @dataclass
 class Results:
-    """What the contenders answered for one model and vocabulary, a list a round; {} is nothing."""
+    """Answers of the contenders for one model and vocabulary, a list per round; {} is no answer."""
 
     answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)

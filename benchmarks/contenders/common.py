@@ -1,4 +1,4 @@
-"""What the contenders of `python -m benchmarks train` share: settings, rows, times, the answer.
+"""Shared parts of the contenders of `python -m benchmarks train`: settings, rows, times, answer.
 
 A contender runs as a script in an environment of its own, PYTHON NAME.py ROWS.npz MODEL SEED, with
 this file beside it; torch, NumPy, scikit-learn and its own library are all that it imports. It

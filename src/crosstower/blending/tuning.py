@@ -91,7 +91,7 @@ def tune_blend(
 
     Args:
         utility: its `transforms` and `by` are searched, its seed makes the search reproducible.
-        kinds: of the model's tasks, all of which are blended.
+        kinds: of the model's tasks; all of them are blended.
         frame: held-out rows with labels, predictions and the columns of the utility.
         on_progress: called once per trial.
 

@@ -26,7 +26,7 @@ _HANDLED = ("SIGTERM", "SIGHUP", "SIGQUIT")
 
 
 def launch(arguments: Sequence[str], *, processes: int, max_restarts: int) -> None:
-    """Run `crosstower ARGUMENTS` in several processes, of which the first one prints.
+    """Run `crosstower ARGUMENTS` in several processes; only the first one prints.
 
     The processes are those that `torchrun --nproc-per-node N -m crosstower ARGUMENTS` starts, with
     one message for all of them at the end. After the end of a process by a signal or by an unknown

@@ -158,7 +158,7 @@ def serve(
 
 
 def run_server(settings: Settings, folder: Path) -> None:
-    """Say what is served, of which `folder`, and serve it until Ctrl-C."""
+    """Print the bundle `folder` and its address, and serve it until Ctrl-C."""
     from crosstower.serving.http.log_format import as_line
     from crosstower.serving.http.server import prepared
     from crosstower.serving.http.server import serve as run

@@ -1,4 +1,4 @@
-"""What both clients are made of: address, token, timeouts and the pool of connections."""
+"""Shared parts of both clients: address, token, timeouts and the connection pool."""
 
 from __future__ import annotations
 

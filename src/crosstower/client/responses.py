@@ -165,7 +165,7 @@ class UserResponse(Response):
 
 
 class ErasedResponse(Response):
-    """What was erased."""
+    """Number of erased users and events."""
 
     users: int = Field(description="Number of users that had attributes.")
     events: int = Field(description="Number of events.")

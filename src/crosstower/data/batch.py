@@ -52,7 +52,7 @@ class Batch:
 
     @property
     def total(self) -> int:
-        """Number of rows of the whole batch, of which several processes may have parts."""
+        """Number of rows of the whole batch, which several processes may share."""
         return len(self) if self.whole is None else self.whole
 
     def __getitem__(self, rows: Tensor | slice) -> Batch:

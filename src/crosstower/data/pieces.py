@@ -35,7 +35,7 @@ class Piece:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name of the source in messages."""
         return self.base.name
 
     def columns(self) -> list[str]:

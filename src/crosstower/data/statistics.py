@@ -1,4 +1,4 @@
-"""What is counted while rows are encoded: rows, labels, unseen values, a fingerprint."""
+"""Statistics collected while rows are encoded: rows, labels, unseen values, a fingerprint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REPEATED = 0.01
 
 
 class DatasetStats(FrozenModel):
-    """What is known of the data of a run, as it is kept with the run.
+    """Statistics of the data of a run, stored with the run.
 
     `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
     about rows skipped, values unseen and labels missing; `fingerprint` is a hash of the encoded

@@ -1,4 +1,4 @@
-"""What is counted while rows are scored, and what of it a user should know."""
+"""Counts made while rows are scored, and the notes about them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Tally:
     counts: tuple[CountMatch, ...] = ()
 
     def add(self, rows: int, batch: Batch, encoder: Encoder) -> None:
-        """Take in a chunk of `rows` rows, of which those of `batch` are good."""
+        """Count a chunk of `rows` rows; `batch` holds the valid ones."""
         self.rows += rows
         self.left_out += rows - len(batch)
         self.unseen.add(batch, encoder)

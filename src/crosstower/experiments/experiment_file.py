@@ -21,7 +21,7 @@ from crosstower.values.addresses.address import Place, anchored
 
 
 class Experiments(FrozenModel):
-    """The experiments of a file, of which at most one is active at any time."""
+    """The experiments of a file; at most one is active at any time."""
 
     experiments: tuple[Experiment, ...] = Field(min_length=1, description="The experiments.")
 

@@ -41,7 +41,7 @@ class Mean:
 
     @staticmethod
     def of(values: Floats, active: int) -> Mean:
-        """Return the mean of values `[U]`, of which `active` users are not at 0."""
+        """Return the mean of values `[U]`; `active` is the number of users not at 0."""
         users = len(values)
         variance = float(values.var(ddof=1)) / users if users > 1 else math.nan
         return Mean(float(values.mean()) if users else math.nan, variance, users, active)

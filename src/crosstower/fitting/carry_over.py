@@ -108,7 +108,7 @@ class Rows:
 
 
 def code_rows(model: nn.Module) -> dict[str, list[CodeRows]]:
-    """Return, by parameter of a model, which of its rows belong to the codes of which table."""
+    """Return, by parameter of a model, the rows that belong to the codes of each table."""
     found: dict[str, list[CodeRows]] = {}
     for prefix, module in model.named_modules():
         if isinstance(module, EmbeddingStore | WideLinear):

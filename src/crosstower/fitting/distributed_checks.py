@@ -1,4 +1,4 @@
-"""What several processes cannot train, refused before any row is read."""
+"""Checks, before any row is read, that several processes can train a recipe."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _nothing_left(
 
 @dataclass(frozen=True)
 class _Known:
-    """What was known before each row: the end of the training, and histories."""
+    """Data known before each row: the end of training, and histories."""
 
     clock: Clock
     trained: int

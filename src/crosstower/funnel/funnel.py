@@ -110,7 +110,7 @@ class Funnel:
 
     @property
     def diversity(self) -> Diversity | None:
-        """What the first places must not be, if the blend says so."""
+        """Diversity constraint of the blend on the first places, if it has one."""
         return self.scorer.blend.spec.diversity if self.scorer.blend is not None else None
 
     @cached_property

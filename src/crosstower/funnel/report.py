@@ -1,4 +1,4 @@
-"""What an evaluated funnel reports: metrics of every stage, what each lifts, what each loses."""
+"""Report of an evaluated funnel: metrics, lift and losses of each stage."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Lift:
-    """What the lists of `stage` change against those `over` which they were made, by metric."""
+    """Changes of the metrics by `stage`, compared with the lists of the stage `over`."""
 
     stage: str
     over: str

@@ -1,4 +1,4 @@
-"""What each source of a funnel finds. Shapes: Q queries, C candidates, S sources."""
+"""Items that each source of a funnel finds. Shapes: Q queries, C candidates, S sources."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def padded(shown: Indices, k: int) -> Indices:
 
 @dataclass(frozen=True)
 class Step:
-    """What a stage did to the relevant items: how many it lost and gained, how many are left."""
+    """Effect of a stage on the relevant items: how many it lost and gained, how many are left."""
 
     name: str
     lost: int

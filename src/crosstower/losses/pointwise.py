@@ -150,7 +150,7 @@ def task_losses(
 
 @dataclass(frozen=True)
 class BatchGroups:
-    """The groups of all rows of a batch, of which this process may have a part.
+    """The groups of all rows of a batch; this process may have only a part of the rows.
 
     Args:
         codes: `[total]`, int64 codes from 0, of the rows of all processes.

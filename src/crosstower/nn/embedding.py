@@ -345,7 +345,7 @@ class EmbeddingStore(nn.Module):
         return dict(self.pools.items()).get(place)
 
     def code_rows(self) -> dict[str, list[CodeRows]]:
-        """Return, by parameter, which of its rows belong to the codes of which table."""
+        """Return, by parameter, the rows that belong to the codes of each table."""
         return self._code_rows
 
     def _bag(self, lists: Lists, field: _Field) -> Tensor:

@@ -48,7 +48,7 @@ def places_of_tables(
 def code_rows_of(
     fields: Sequence[CodeField | ListField], places: Mapping[str, Place]
 ) -> dict[str, list[CodeRows]]:
-    """Return, by parameter, which rows belong to the codes of which table."""
+    """Return, by parameter, the rows that belong to the codes of each table."""
     rows: dict[str, list[CodeRows]] = {}
     for table, size in {f.table: f.size for f in reversed(fields)}.items():
         place = places[table]

@@ -52,7 +52,7 @@ class SequencePool(nn.Module):
         return newest(self.encoder(rows, Steps.of(present, ages=ages)), present)
 
     def prefixes(self, rows: Tensor, lists: Prefixes, ages: Tensor | None = None) -> Tensor:
-        """Return `[B, D]` for lists that share their values, each of which is encoded once.
+        """Return `[B, D]` for lists that share their values; each value is encoded once.
 
         Args:
             rows: `[P, L, D]`, embeddings of `lists.values`.

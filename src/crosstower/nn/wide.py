@@ -101,11 +101,11 @@ class WideLinear(nn.Module):
         return self._sharded
 
     def shard(self, rows: Rows, own: nn.Parameter) -> None:
-        """Replace the weights by rows that several processes hold, of which `own` are here."""
+        """Replace the weights by rows divided among processes; `own` are those held here."""
         self._sharded, self.weight = rows, own
 
     def code_rows(self) -> dict[str, list[CodeRows]]:
-        """Return which rows of the weight belong to the codes of which table."""
+        """Return the rows of the weight that belong to the codes of each table."""
         return {"weight": self._code_rows} if self._code_rows else {}
 
     def _rows(self) -> Rows:

@@ -1,4 +1,4 @@
-"""The processes of a training: how many there are, and what they tell each other."""
+"""The processes of a training run: their number, and the values they exchange."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class World:
         return values
 
     def all_rows(self, rows: Tensor, total: int) -> Tensor:
-        """Return the `total` rows of all processes, of which each has its `part`, with gradient."""
+        """Return the `total` rows of all processes, with gradient; each process has its `part`."""
         del total
         return rows
 
@@ -86,4 +86,4 @@ class World:
 
 
 ALONE = World()
-"""The world of a training by one process."""
+"""The world of training in one process."""

@@ -128,7 +128,7 @@ def scored_frames(
 
 @dataclass
 class TypeStep:
-    """What treats rows by their type in column `by`; `unseen` counts those of other types."""
+    """A step that treats rows by their type in column `by`; `unseen` counts other types."""
 
     name: str
     by: str

@@ -51,8 +51,8 @@ class Data(FrozenModel):
     )
     test: str | None = Field(
         default=None,
-        description="Test rows. `path` then has the training rows, of which a share validates"
-        " without `valid`.",
+        description="Test rows. `path` then has the training rows; without `valid`, a share of"
+        " them is used for validation.",
     )
     rows: int | None = Field(default=None, ge=1, description="Rows of a synthetic dataset.")
     seed: int = Field(default=0, ge=0, description="Seed of a synthetic dataset.")

@@ -117,7 +117,7 @@ class History(FrozenModel):
             raise ValueError(f"events: '{twice[0]}' is named twice; name each type once")
         if "length" in self.model_fields_set and not self.events:
             raise ValueError(
-                "length: has no effect without events, of which it counts the newest; set events,"
+                "length: has no effect without events, as it limits their number; set events,"
                 " as in events: [click], or drop length"
             )
         return self

@@ -88,7 +88,7 @@ class RetrievalObjective:
         return self.world.sum(loss * ((rows.stop - rows.start) / len(batch)))
 
     def rows(self, batch: Any) -> Tensor:
-        """Return the number of pairs `[1]`, each of which is a positive."""
+        """Return the number of pairs `[1]`; each pair is a positive."""
         return torch.tensor([len(batch)])
 
     def backward(self, model: nn.Module, loss: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Popular items of a catalogue that changes, for queries of which nothing else is known."""
+"""Popular items of a changing catalogue, for queries without any known value."""
 
 from __future__ import annotations
 

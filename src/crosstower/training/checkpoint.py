@@ -132,7 +132,7 @@ def load_weights(path: Path, model: nn.Module, *, world: World = ALONE) -> None:
 def _load_weights(
     path: Path, tensors: Mapping[str, Tensor], model: nn.Module, *, held: Collection[str]
 ) -> None:
-    """Load weights; those of `held`, parameters of which a process has some rows, are there."""
+    """Load weights, except `held`: parameters sharded by rows, which are already loaded."""
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     own = model.state_dict()
     weights |= {name: own[name] for name in held if name in own}

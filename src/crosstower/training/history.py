@@ -1,4 +1,4 @@
-"""What a training leaves in its run folder: epochs, stored predictions, figures."""
+"""Results of training in a run folder: epochs, stored predictions and metrics."""
 
 from __future__ import annotations
 

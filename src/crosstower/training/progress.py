@@ -1,4 +1,4 @@
-"""What a person sees while a training runs, and the log that stays."""
+"""Progress of training on the terminal, and its log file."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ class Run:
 
     @property
     def verdicts(self) -> dict[str, tuple[str, ...]]:
-        """What the test metrics mean, in sentences, by task; of a retriever under "retrieval".
+        """Findings on the test metrics, in sentences, by task; "retrieval" for a retriever.
 
         Raises:
             RunError: the training has not finished.

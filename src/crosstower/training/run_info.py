@@ -1,4 +1,4 @@
-"""What `run.json` of a run folder holds."""
+"""Contents of `run.json` in a run folder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FORMAT = 2
 
 
 class RunInfo(FrozenModel):
-    """What `run.json` holds. `models` are the model sections by name, the main model first.
+    """Contents of `run.json`. `models` are the model sections by name, the main model first.
 
     `tables` says that the rows were tables of Python, which the recipe cannot name. `warm_start` is
-    the folder of the run that the trainings start from.
+    the folder of the run that training starts from.
     """
 
     format: Literal[2] = FORMAT

@@ -86,7 +86,7 @@ def _text_of_texts(raw: pl.Series) -> pl.Series:
 
 
 def _canonical(texts: pl.Series) -> pl.Series:
-    """Return texts of which each may need a change."""
+    """Return texts in canonical form; each may need a change."""
     text = texts.str.strip_chars()
     text = text.set(text == "", None)
     whole = text.str.contains(WHOLE).fill_null(value=False)

@@ -30,7 +30,7 @@ _SAME = 'same: expected same(COLUMN, COLUMN), same(COLUMN, "TEXT") or same(COLUM
 
 @dataclass(frozen=True)
 class Values:
-    """What a formula is computed of: numbers and ids `[B]` by column; NaN and null are missing."""
+    """Inputs of a formula: numbers and ids `[B]` by column; NaN and null are missing."""
 
     numbers: Mapping[str, Floats]
     ids: Mapping[str, pl.Series]

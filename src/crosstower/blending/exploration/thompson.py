@@ -20,7 +20,7 @@ class Thompson(DrawOptions):
     """Order candidates by a score drawn from a Gaussian posterior per item.
 
     The model: the true score of an item is its predicted score plus an offset of its own, with
-    prior N(0, prior_sd²), of which each training row of the item is an observation with noise
+    prior N(0, prior_sd²). Each training row of the item is an observation of the offset with noise
     N(0, noise_sd²). After n rows the posterior of the score is
 
         N(predicted score, 1 / (1 / prior_sd² + n / noise_sd²)).

@@ -36,7 +36,7 @@ class Reserved:
 
 @dataclass(frozen=True)
 class Demands:
-    """What the first places of a list must hold.
+    """Requirements on the first places of a list.
 
     Args:
         caps: limits per value.

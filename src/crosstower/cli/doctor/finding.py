@@ -11,7 +11,7 @@ Status = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What was checked, what was found, and what to do about it.
+    """One check: its subject, its result, and its remedy.
 
     Args:
         check: name of the thing.

@@ -19,19 +19,19 @@ PURPOSES = {
     "docs": "build the documentation",
     "export": "export models to ONNX",
     "milvus": "search vectors in Milvus",
-    "mlflow": "track trainings in MLflow",
+    "mlflow": "track training runs in MLflow",
     "postgres": "state and vectors in PostgreSQL",
     "ray": "batch jobs on a cluster",
     "serve": "the HTTP server and its page",
     "sql": "rows of SQL queries",
     "tables": "rows of Delta and Iceberg tables",
-    "tensorboard": "track trainings in TensorBoard",
+    "tensorboard": "track training runs in TensorBoard",
     "text": "text columns with a pretrained encoder",
     "tracing": "OpenTelemetry traces of the server",
     "tune": "tune the options of a recipe",
-    "wandb": "track trainings in Weights & Biases",
+    "wandb": "track training runs in Weights & Biases",
 }
-"""What each extra is for."""
+"""Purpose of each extra."""
 
 _BESIDE = {"distributed": (("torchrec", "1.8.0"), ("fbgemm-gpu-cpu", "1.8.0"))}
 _STANDS_FOR = {"fbgemm-gpu-cpu": "fbgemm-gpu"}  # the build for GPUs

@@ -1,4 +1,4 @@
-"""What a bundle lacks for a full shop window, in words."""
+"""Sentences about the parts that a bundle lacks for a full shop page."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class _Field:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is encoded in which order: made once, used for each frame."""
+    """Order in which fields are encoded: made once, used for each frame."""
 
     layout: Layout
     codes: list[_Field]

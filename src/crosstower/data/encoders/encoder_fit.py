@@ -135,7 +135,7 @@ class EncoderFit:
         return self.draft()
 
     def draft(self) -> Encoder:
-        """Return the encoder of the rows so far, of which there may be none."""
+        """Return the encoder of the rows so far, which may be none."""
         states = _states_of(self._learners)
         if self.start is not None:
             return self._moved(states, self.start[0])

@@ -1,4 +1,4 @@
-"""What a training has learned of its rows, for the next one to go on from."""
+"""State that training has learned from its rows, from which the next training continues."""
 
 from __future__ import annotations
 

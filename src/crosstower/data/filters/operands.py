@@ -32,7 +32,7 @@ ALLOWED = (
 
 
 class Operands:
-    """What a condition compares, with the types of `columns`; `strict` converts no value."""
+    """Operands of a condition, with the types of `columns`; `strict` converts no value."""
 
     def __init__(self, text: str, columns: Mapping[str, pl.DataType], *, strict: bool) -> None:
         self.text, self.columns, self.strict = text, columns, strict

@@ -1,4 +1,4 @@
-"""What conditions compare: cells as numbers or as text, and the constants that go with them.
+"""Values that conditions compare: cells as numbers or as text, and matching constants.
 
 Text that spells numbers, such as every column of a CSV file, compares with numbers as numbers.
 """

@@ -36,7 +36,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name of the source in messages."""
         ...
 
     def columns(self) -> list[str]:
@@ -75,7 +75,7 @@ class FilteredSource:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name of the source in messages."""
         return f"{self.base.name} where {self.where}"
 
     def columns(self) -> list[str]:

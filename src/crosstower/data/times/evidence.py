@@ -28,7 +28,7 @@ _WORDS = UNIT_WORDS | {
 
 @dataclass
 class Evidence:
-    """What the values of one time column are; `first` is an example of each form.
+    """Forms of the values in one time column; `first` is an example of each form.
 
     With `strict`, the first value that is missing or no time is an error; otherwise they are
     counted in `bad`.

@@ -1,4 +1,4 @@
-"""What each value of a time column is: a moment, a number, missing, or none of these."""
+"""Form of each value of a time column: a moment, a number, missing, or none of these."""
 
 from __future__ import annotations
 

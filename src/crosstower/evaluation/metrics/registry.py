@@ -19,7 +19,7 @@ Floats = NDArray[np.floating[Any]]
 Groups = pl.Series | NDArray[Any]
 
 MetricKind = Literal["binary", "regression", "rating", "list", "catalogue"]
-"""What a metric is computed from: predictions of a task, ranked lists, or the items shown."""
+"""Input of a metric: predictions of a task, ranked lists, or the items shown."""
 
 Place = Literal["report", "table", "card", "funnel", "curve"]
 """Report page, terminal, model card of a bundle, funnel evaluation, plot by epoch."""

@@ -2,8 +2,8 @@
 
 Decisions are rows of a frame with `reward`, `propensity` and `predicted` (the reward model's value
 of the logged action). Each policy has `POLICY:target` (its probability of the logged action) and
-`POLICY:expected` (the reward model's mean over its actions). A given policy of which only the
-logged actions' probabilities are known has no `target:expected`. `slot` is optional, and so is
+`POLICY:expected` (the reward model's mean over its actions). A policy given only by the
+probabilities of the logged actions has no `target:expected`. `slot` is optional, and so is
 `list`: the number of the list, from 0, whose rows may depend on one another.
 """
 

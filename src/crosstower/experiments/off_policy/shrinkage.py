@@ -7,7 +7,7 @@ Shapes: B logged rows, as in `off_policy`. Both estimators are the mean of
 with v = w where w <= threshold and 0 elsewhere (Switch-DR, Wang et al. 2017), or
 v = shrinkage x w / (w² + shrinkage) (optimistic shrinkage, Su et al. 2020). Both run from the
 direct method (parameter 0) to doubly robust (parameter inf): less variance for more bias. Their
-standard errors include the bias that smaller weights may bring, of which the log tells little:
+standard errors include the bias of smaller weights, which the log hardly shows:
 sqrt(variance of the mean + bias² + variance of bias), where bias is the mean of
 (w - v) x (reward - predicted). So the value is less noisy than that of doubly robust, and its
 interval about as wide.

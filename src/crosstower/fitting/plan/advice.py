@@ -1,4 +1,4 @@
-"""What to shard, what limits a planned training, and what to change if it does not fit."""
+"""Advice on a planned training run: tables to shard, its bottleneck, changes if it does not fit."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _FORMAT = 1
 
 
 class Search(FrozenModel):
-    """What a tuning searches; contents of `search.json`.
+    """Settings of a search; contents of `search.json`.
 
     Args:
         created: time of the first command.

@@ -87,7 +87,7 @@ def check_missing(seen: SeenRows, split: str = "test", known: str = "train") -> 
 
 
 ALIKE = "the model treats all of these alike: add columns that tell them apart"
-"""What a large share of unseen values means."""
+"""Consequence of a large share of unseen values."""
 
 
 def check_unseen(seen: SeenRows, splits: tuple[str, ...] = HELD_OUT) -> Iterator[Finding]:

@@ -72,7 +72,7 @@ def stability(expected: pl.Series, actual: pl.Series) -> float | None:
         drift = ScoreDrift({"": reference_of(expected.to_numpy())}, size=len(actual))
         drift.add({"": actual.cast(pl.Float64).to_numpy()})
         return drift.psi()[""]
-    if expected.dtype != actual.dtype:  # ids, all of which are numbers in one of them only
+    if expected.dtype != actual.dtype:  # ids, which are all numbers in only one of them
         expected, actual = expected.cast(pl.String), actual.cast(pl.String)
     top = expected.value_counts(sort=True).head(_TOP)[expected.name]
     e, a = (_shares(one, top) for one in (expected, actual))

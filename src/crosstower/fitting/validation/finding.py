@@ -1,4 +1,4 @@
-"""What a check of rows has found."""
+"""Finding of a check of rows."""
 
 from __future__ import annotations
 

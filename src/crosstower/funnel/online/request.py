@@ -81,7 +81,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the rules of a request did.
+    """Effects of the rules of a request.
 
     Args:
         rules: in effect, those of the bundle and of the request.

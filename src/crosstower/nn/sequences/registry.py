@@ -20,7 +20,7 @@ register_sequence = SEQUENCES.decorator(
 
     It is built with the width and the largest length of a history, and by name `dropout` and its
     options. `forward(rows, steps)` takes embeddings `[B, L, D]` and `Steps`, and returns
-    `[B, L, D]`, of which no value depends on a later one. A retriever with such a history is
+    `[B, L, D]`; no value depends on a later one. A retriever with such a history is
     trained at every position of it.
 
     Args:

@@ -12,7 +12,7 @@ from crosstower.nn.sequences.time_bias import event_buckets
 
 @dataclass(frozen=True)
 class Steps:
-    """Positions of the values of histories `[B, L]`, of which several may share a row.
+    """Positions of the values of histories `[B, L]`; several histories may share a row.
 
     >>> steps = Steps.of(torch.tensor([[True, True, False]]))
     >>> steps.place.tolist(), steps.allowed.int().tolist()

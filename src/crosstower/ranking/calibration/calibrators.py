@@ -55,7 +55,7 @@ class CalibrationMaps(FrozenModel):
 
 
 class Calibrators(FrozenModel):
-    """What `fit_calibrators` found. `types` are all that it met, with a map of their own or not.
+    """Result of `fit_calibrators`. `types` are all types found, with or without their own map.
 
     `notes` are sentences about rows, types and tasks that could not be fitted as configured.
     """

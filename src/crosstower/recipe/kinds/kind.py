@@ -1,4 +1,4 @@
-"""What a column kind decides: options, cells, what is learned, codes, and inputs of a model."""
+"""Interface of column kinds: options, cells, learned state, codes, and model inputs."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class ListField:
 
 
 Inputs = CodeField | ListField | tuple[str, ...]
-"""What a model gets of a column: one code or a list of codes per row, or numbers by name."""
+"""Model inputs of a column: one code or a list of codes per row, or numbers by name."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What baselines share: histories as a sparse matrix, and the strongest entries of a row."""
+"""Shared parts of baselines: sparse matrix of histories, and the strongest entries of a row."""
 
 from __future__ import annotations
 

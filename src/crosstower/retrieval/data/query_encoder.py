@@ -87,7 +87,7 @@ class QueryEncoder:
     def prefixes(
         self, items: Tensor, starts: Tensor, ends: Tensor, times: EventTimes | None = None
     ) -> dict[str, Lists]:
-        """Return the same histories, of which consecutive ones with one start share their items.
+        """Return the same histories; consecutive ones with the same start share their items.
 
         Args:
             items: of all users.

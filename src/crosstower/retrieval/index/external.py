@@ -1,4 +1,4 @@
-"""What the adapters of engines outside of this process share: checked items, and hits by id."""
+"""Shared parts of the adapters of external engines: checked items, and hits by id."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Address(FrozenModel):
 
 
 class _Description(FrozenModel):
-    """What is kept with the collection."""
+    """Description stored with the collection."""
 
     crosstower: Literal[1] = 1
     width: int

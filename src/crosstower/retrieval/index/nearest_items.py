@@ -1,8 +1,8 @@
 """Candidates of a search by inner product: the items with the largest ones, piece by piece.
 
 The products of queries with a piece of the items stay in the CPU's caches, where those that are not
-among the best so far are dropped. Neighbouring items form groups, of which only the maximum is
-compared, so most items cost a product and nothing else.
+among the best so far are dropped. Neighbouring items form groups. Only the maximum of a group
+is compared, so most items cost a product and nothing else.
 
 Shapes: Q queries, D width of a vector, n items, k items to find, C items of a piece.
 """

@@ -264,7 +264,7 @@ class PgvectorIndex:
 
     @property
     def _columns(self) -> dict[str, tuple[str, Column]]:
-        """What a condition may name: the attributes, and the id as in any other engine."""
+        """Columns that a condition may name: the attributes, and the id as in any other engine."""
         kind = "text" if self._table.text_ids else "integer"
         own = {"item_id": ("id", Column(name="item_id", kind=kind))}
         return own | self._table.places

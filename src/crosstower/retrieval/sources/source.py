@@ -21,7 +21,7 @@ Part = tuple[Indices, Floats]
 """Places of items, best first, and their scores."""
 
 Arrays = Mapping[str, NDArray[Any]]
-"""What a source has learned, by name; numbers or text, never objects."""
+"""Learned arrays of a source, by name; numbers or text, never objects."""
 
 FIRST = 1_024  # items sorted before all others are
 
@@ -30,7 +30,7 @@ NO_ITEMS = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class SourceQuery:
-    """What sources know of a query.
+    """A query as sources see it.
 
     Args:
         history: places of the user's items, oldest first; places from N on are newer items.

@@ -24,7 +24,7 @@ _GROUP_ROWS = 262_144
 
 @dataclass(frozen=True)
 class PartFacts:
-    """What the footer of a part file says.
+    """Contents of the footer of a part file.
 
     Args:
         job: digest of the job that wrote it.
@@ -60,7 +60,7 @@ class PartWriter:
 
     @property
     def facts(self) -> PartFacts:
-        """What was written."""
+        """Facts of the rows written so far."""
         return PartFacts(self._job, self.read, self.written, dict(self.counts))
 
     def write(self, frame: pl.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""What routes share: bearer tokens, the worker's service, and limits of numbers."""
+"""Dependencies shared by routes: bearer tokens, the worker's service, and limits of numbers."""
 
 from __future__ import annotations
 

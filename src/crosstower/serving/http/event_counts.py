@@ -1,4 +1,4 @@
-"""What became of the events that a worker has stored, for its metrics."""
+"""Outcomes of the events that a worker has stored, for its metrics."""
 
 from __future__ import annotations
 

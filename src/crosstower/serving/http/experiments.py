@@ -45,7 +45,7 @@ class ExperimentsResponse(FrozenModel):
 
 
 class RunningExperiments:
-    """The experiments of a server, of which at most one is active at any time.
+    """The experiments of a server; at most one is active at any time.
 
     Args:
         experiments: of a file; None for no experiment.

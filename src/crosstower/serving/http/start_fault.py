@@ -1,6 +1,6 @@
 """The reason why a worker could not start, passed to the command that started it.
 
-A worker may be a process of its own, of which the command only sees the exit code.
+A worker may be a separate process; the command sees only its exit code.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class HistoryItem(_Response):
 
 
 class UserResponse(_Response):
-    """What is known of a user."""
+    """Attributes, history and future events of a user."""
 
     user: int | str
     trained: bool = Field(description="Whether the training rows have the user.")

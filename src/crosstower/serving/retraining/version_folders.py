@@ -18,7 +18,7 @@ from crosstower.values.addresses.cache import cache_folder, digest_of
 from crosstower.values.addresses.remote import delete, files_below, upload
 
 BUNDLE, GATE = "bundle", "gate.json"
-"""What a version's folder holds: the bundle, and the verdict, which is uploaded last."""
+"""Contents of a version's folder: the bundle, and the verdict, which is uploaded last."""
 
 _GONE = re.compile(r"\.\d{4,}")  # folders that are being removed
 _PROBE = ".writable"

@@ -101,7 +101,7 @@ class UserEvent:
 
 
 class EventFacts(NamedTuple):
-    """What counting needs of an event; ids are canonical."""
+    """The fields of an event that counting needs; ids are canonical."""
 
     sequence: int
     type: str

@@ -1,4 +1,4 @@
-"""What the server logs about a list: one recommendation, and one impression per shown item.
+"""The server's log of a list: one recommendation, and one impression per shown item.
 
 The recommendation has the candidates that took part in the draw, in the order of their scores; an
 impression has the item's rank, score and propensity. Both are ordinary events, so `crosstower

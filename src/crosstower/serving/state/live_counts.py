@@ -39,10 +39,10 @@ class Figures:
 
 @dataclass
 class _Counting:
-    """Counts of the events up to a number in the state, of a time after the training log's end.
+    """Counts of events after the end of the training log, up to a sequence number of the state.
 
-    `waiting` are events whose item is unknown, of which `dropped` were too many. `keyed` and
-    `keyless` are numbers of events, once per count, that had a key and that had none.
+    `waiting` are events whose item is unknown; `dropped` counts those beyond the limit. `keyed`
+    and `keyless` are numbers of events with and without a key, once per count.
     """
 
     base: CountsAtEnd

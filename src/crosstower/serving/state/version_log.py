@@ -20,7 +20,7 @@ from crosstower.values.addresses.address import absolute_path
 VersionEvent = Literal[
     "begun", "published", "refused", "failed", "interrupted", "withdrawn", "rolled_back"
 ]
-"""What happened to a version; one that is withdrawn could not be served."""
+"""Event in the life of a version; a withdrawn version could not be served."""
 
 CHOICES = ("published", "withdrawn", "rolled_back")  # lines that choose the bundle to serve
 _BUNDLES = (

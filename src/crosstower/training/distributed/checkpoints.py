@@ -98,7 +98,7 @@ def read_together(
 
 
 def held_names(model: nn.Module) -> list[str]:
-    """Return the names of the parameters of which this process holds some rows."""
+    """Return the names of the parameters whose rows are sharded."""
     return list(sharded_rows(model))
 
 

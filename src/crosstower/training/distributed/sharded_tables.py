@@ -51,7 +51,7 @@ class _Lookup:
 
 
 class ShardedRows:
-    """Rows of one table `[rows, D]`, of which each process holds a block.
+    """Rows of one table `[rows, D]`; each process holds a block of them.
 
     Look-ups exchange distinct ids and their rows. There are two ways to train:
 

@@ -73,7 +73,7 @@ class ProcessWorld(World):
         return _Sum.apply(values)
 
     def all_rows(self, rows: Tensor, total: int) -> Tensor:
-        """Return the `total` rows of all processes, of which each has its `part`, with gradient."""
+        """Return the `total` rows of all processes, with gradient; each process has its `part`."""
         self._given.append(rows.detach())
         return _AllRows.apply(rows, total, self)
 

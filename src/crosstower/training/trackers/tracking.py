@@ -116,11 +116,11 @@ class Tracking:
 
 
 class TrainingTracker:
-    """Observes a training for one tracker.
+    """Observes a training run for one tracker.
 
     Args:
-        tracker: of the training.
-        earlier: records of evaluations before, of which those that it lacks are logged first.
+        tracker: of the training run.
+        earlier: records of earlier evaluations; those that the tracker lacks are logged first.
         call: calls a function that may fail.
 
     """

@@ -1,4 +1,4 @@
-"""What rentals and restaurants share: who is shown what, where, and with which probability.
+"""Impressions of the rentals and restaurants worlds: user, item, place and propensity.
 
 A request is a page of `PAGE` places. The logging policy draws them without replacement from a
 pool of `POOL` items, one place after the other, with probability proportional to popularity among

@@ -41,7 +41,7 @@ export function openVisitor(model, changed) {
       ),
     );
   };
-  /** `known`: null for an id made just now, of which nobody can know anything. */
+  /** `known`: null for an id made just now, which the server cannot know. */
   const become = (id, isNew, known = 0) => {
     Object.assign(state, { id, isNew, known, seen: [] });
     if (known !== null) look(state, show);
