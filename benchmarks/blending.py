@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
 
 
 def figures(folder: Path, schema: object) -> dict[tuple[str, str], float]:
-    """Return {(blend, utility@k): NDCG by true probabilities} of one training."""
+    """Return {(blend, utility@k): NDCG by true probabilities} of one training run."""
     valid, test = (pl.read_parquet(folder / f"{name}.parquet") for name in ("valid", "test"))
     kinds, truths = schema.kinds(), schema.truths()
     found = {}

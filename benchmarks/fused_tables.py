@@ -2,8 +2,8 @@
 
     python -m benchmarks fused_tables --device cuda --bandwidth 3350
 
-A process looks rows of a sharded table up and updates them by row-wise Adagrad of FBGEMM, as a
-training by several processes does, exchanging with itself by NCCL on a GPU and by Gloo on a CPU.
+A process looks rows of a sharded table up and updates them by row-wise Adagrad of FBGEMM, as in
+training by several processes. It exchanges them with itself by NCCL on a GPU and by Gloo on a CPU.
 Before it is timed, the same updates are made by our own row-wise Adagrad on the CPU and compared.
 Bytes are those of the plan: a distinct row is moved five times and its state twice, and a look-up
 reads a row and writes a gradient.

@@ -83,7 +83,7 @@ def _write(name: str, found: list[dict[str, Any]], options: argparse.Namespace) 
 
 
 def _one(name: str, loss: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the test figures of one training."""
+    """Return the test metrics of one training run."""
     world = worlds.make(name, rows=options.rows, seed=seed)
     parts = _parts(world.frame)
     recipe = ct.Recipe(

@@ -1,7 +1,7 @@
-"""Rows prepared once: in one process and by Daft, and what a training then saves.
+"""Rows prepared once, in one process and by Daft, and the time that training then saves.
 
 Seconds and peak memory of `crosstower prepare` with each engine, and seconds to the first batch of
-a training with and without prepared rows. The rows have 10 columns: 4 of text, 4 of numbers (one
+training with and without prepared rows. The rows have 10 columns: 4 of text, 4 of numbers (one
 ranked by quantile), a list and a label. Every line is of a process of its own; peaks are read from
 /proc, so that this runs on Linux.
 """
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> None:
                 print(f"| {engine} | {times} | {rate:,.0f} | {found['mb']:,.0f} |", flush=True)
         same = digests(Path(folder) / "local") == digests(Path(folder) / "daft")
         print(f"\nEncoded rows and encoders of both are {'equal' if same else 'DIFFERENT'}.\n")
-        print("| a training | s to the first batch | CPU s | peak MB |\n" + "|---" * 4 + "|")
+        print("| a training run | s to the first batch | CPU s | peak MB |\n" + "|---" * 4 + "|")
         for name in ("rows", "prepared rows"):
             found = child("first_batch", folder, name)
             times = f"{found['s']:,.1f} | {found['cpu']:,.1f}"

@@ -6,11 +6,11 @@
 columns; `movielens_history` adds the last 50 films that the user liked before the row, pooled by
 target attention. `second_order` is a click log drawn from a factorisation machine, whose best AUC
 is known; `--rows` is its size. Each model stops early by its validation loss, and the test rows are
-read once per training. With several `--rates`, the learning rate of each model is the one with the
+read once per training run. With several `--rates`, each model uses the learning rate with the
 lowest validation loss of the first seed.
 
-Each training writes OUT/DATA/MODEL/SEED-RATE.json. Those that exist are kept, so that an
-interrupted benchmark goes on; `--table` prints what is there and trains nothing.
+Each training run writes OUT/DATA/MODEL/SEED-RATE.json. Existing files are kept, so that an
+interrupted benchmark continues; `--table` prints their results and trains nothing.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Job:
-    """Trainings of one model on one data set."""
+    """Training runs of one model on one data set."""
 
     data: Data
     model: dict[str, Any]
@@ -75,7 +75,7 @@ class Job:
         return [found for seed in seeds if (found := self.result(seed, rate))]
 
     def result(self, seed: int, rate: float) -> dict[str, Any] | None:
-        """Return the result of one training; None if it does not exist and none is to be made."""
+        """Return the result of one training run; None if it is missing and must not be made."""
         path, options = self.folder / f"{seed}-{rate:g}.json", self.options
         settings = {
             "model": json.loads(json.dumps(self.model)),
@@ -135,7 +135,7 @@ def compare(name: str, data: Data, folder: Path, options: argparse.Namespace) ->
 
 
 def trained(recipe: Recipe, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what one training finds on the test rows at its best checkpoint."""
+    """Return the test metrics of one training run at its best checkpoint."""
     model = settings["model"]["name"]
     training = {
         "training.learning_rate": settings["rate"],

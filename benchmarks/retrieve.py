@@ -35,7 +35,7 @@ DIM, BATCH, K = 64, 2_048, 20
 
 
 class Silent:
-    """Watches a training without a word."""
+    """Observes training without any output."""
 
     def begin(self, **_words) -> None: ...
 

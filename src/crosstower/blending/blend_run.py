@@ -1,6 +1,6 @@
 """Blend a run: fit on the validation rows, compare orders on the test rows, write the results.
 
-- `RUN/models/NAME/seed-S/blend.json`: the fitted blend of each training, which scoring then uses
+- `RUN/models/NAME/seed-S/blend.json`: the fitted blend per model and seed, which scoring then uses
 - `RUN/blended.parquet`: the test rows in order, first seed
 - `RUN/blended.json`: spec, metrics and findings
 - `RUN/blend.html`: the page

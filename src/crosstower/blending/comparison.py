@@ -48,7 +48,7 @@ class ComparisonSpec:
 
 @dataclass(frozen=True)
 class Measured:
-    """One order of the test rows of one training.
+    """One order of the test rows of one training run.
 
     `rank` `[rows]` is each row's position in its list. `groups` are the metrics that are means over
     users, `values` all metrics: "utility", and for each task "ndcg.TASK", "total.TASK" (of the

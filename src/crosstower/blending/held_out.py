@@ -23,7 +23,7 @@ _VALID = "valid"
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Predictions of one training: blends are fitted on `valid` and measured on `test`."""
+    """Predictions of one training run: blends are fitted on `valid` and measured on `test`."""
 
     valid: pl.DataFrame
     test: pl.DataFrame

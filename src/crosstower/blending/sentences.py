@@ -27,7 +27,7 @@ from crosstower.evaluation.metrics.per_user import bootstrap_difference
 def sentences(
     comparison: ComparisonSpec, measured: Sequence[Measured], counts: Counts | None, lists: Lists
 ) -> list[str]:
-    """Return the findings on the test rows of one training, the most important first.
+    """Return the findings on the test rows of one training run, the most important first.
 
     Orders are compared only if the lists can distinguish them.
     """

@@ -53,7 +53,8 @@ Model = Annotated[
     str | None, typer.Option(metavar="NAME", help="Model of the run; the main one if unset.")
 ]
 Seed = Annotated[
-    int | None, typer.Option(metavar="N", help="Seed of the training to use (default: the first).")
+    int | None,
+    typer.Option(metavar="N", help="Seed of the training run (default: the first)."),
 ]
 IndexOptions = Annotated[
     list[str] | None,

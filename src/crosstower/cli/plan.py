@@ -1,4 +1,4 @@
-"""`crosstower plan`: memory, exchanged bytes and speed of a training on several devices."""
+"""`crosstower plan`: memory, exchanged bytes and speed of a training run on several devices."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def plan(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Estimate memory, exchanged bytes and rows/s of a training before it runs."""
+    """Estimate memory, exchanged bytes and rows/s of a training run before it runs."""
     from crosstower.fitting.plan.devices import device_of
     from crosstower.fitting.plan.planning import plan_training
 

@@ -1,4 +1,4 @@
-"""`crosstower prepare`: encode the rows of a recipe once, for any number of trainings."""
+"""`crosstower prepare`: encode the rows of a recipe once, for any number of training runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def prepare(
     ],
     override: Overrides = None,
 ) -> None:
-    """Encode the rows of a recipe once, for any number of trainings."""
+    """Encode the rows of a recipe once, for any number of training runs."""
     from crosstower.fitting.prepared import prepare as write
 
     stored = write(recipe, out, overrides=override or [])

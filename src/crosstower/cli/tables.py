@@ -126,7 +126,7 @@ def print_data(run: Run) -> None:
 
 
 def print_training(run: Run) -> None:
-    """Print the best metric and the time per training, the peak memory and the report."""
+    """Print the best metric and the time per training run, the peak memory and the report."""
     out, figures = console(), training_figures(run)
     rows = [
         [

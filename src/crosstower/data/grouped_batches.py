@@ -102,7 +102,7 @@ def check_memory(rows: EncodedRows) -> None:
     """Refuse rows whose groups are not together in one window.
 
     Args:
-        rows: of a training by groups.
+        rows: of a training run by groups.
 
     Raises:
         DataError: the rows exceed the memory.

@@ -1,4 +1,4 @@
-"""A folder of prepared rows: an encoder and the rows that it encoded, for any number of trainings.
+"""A folder of prepared rows: an encoder and encoded rows, for any number of training runs.
 
 - `recipe.yaml`: the recipe that the rows were prepared for
 - `encoder/`: the encoder, with its state for later warm starts
@@ -128,7 +128,7 @@ def write_prepared(
     Args:
         folder: of the files.
         recipe: all paths absolute.
-        fitted: the encoder, with its state for the next training.
+        fitted: the encoder, with its state for the next training run.
         facts: statistics of the data.
         shards: by folder.
 

@@ -167,7 +167,7 @@ class Rows:
 
 
 def parts_of(recipe: Recipe, given: Rows) -> tuple[Recipe, Any]:
-    """Return the recipe and the rows of a training whose rows may come divided.
+    """Return the recipe and the rows of a training run whose rows may come divided.
 
     Args:
         recipe: as the user has it.

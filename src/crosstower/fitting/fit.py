@@ -84,7 +84,7 @@ def fit(
         valid: validation rows; a tenth of the training rows, drawn at random, if None.
         test: test rows; if None, nothing is tested, and the report says so.
         overrides: of any recipe: {"training.epochs": 3}, or texts: ["training.epochs=3"].
-        seeds: number of trainings per model (for mean and sd), 1 if None.
+        seeds: number of training runs per model (for mean and sd), 1 if None.
         out: the run folder. If None, it is `runs/NAME` for a recipe file, and a new folder of the
             system's temporary folder for a recipe made in Python. The run of an address is trained
             in the cache folder (`CROSSTOWER_CACHE`) and uploaded when it is finished.
@@ -95,10 +95,10 @@ def fit(
         prepared: a folder of encoded rows that `crosstower prepare` wrote for this recipe. Columns'
             `dim` and `pooling`, tasks' `weight`, `loss`, `class_weight` and `label_smoothing`,
             model and training may differ.
-        resume: continue the run in `out`. Finished trainings are kept, unless the recipe has more
+        resume: continue the run in `out`. Finished models are kept, unless the recipe has more
             `training.epochs` or `training.patience` than before.
-        finish: with `resume`, end the run now: its best weights are tested and reported, trainings
-            that have not begun are left out.
+        finish: with `resume`, end the run now: its best weights are tested and reported; models
+            and seeds that have not begun are left out.
         quiet: show no progress.
 
     Raises:
@@ -199,7 +199,7 @@ def _stored(
 
 
 def _seeds(recipe: Recipe, count: int | None) -> range:
-    """Return the seeds of the trainings, from the recipe's on; one if `count` is None."""
+    """Return the seeds, starting with the recipe's; one if `count` is None."""
     first = recipe.training.seed
     trainings = 1 if count is None else count_of("seeds", count, error=RecipeError)
     return range(first, first + trainings)

@@ -1,4 +1,4 @@
-"""Make the run folder of a training: its facts, its encoder and its recipe."""
+"""Make a run folder: its facts, its encoder and its recipe."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def create_run(
         recipe: all paths absolute.
         models: model sections by name, the main model first.
         job: of the rows.
-        seeds: of the trainings per model.
+        seeds: one per training run of each model.
         tables: whether the rows were given as tables.
         notes: sentences for the report, in addition to those about the data.
         learned: what a warm start from this run goes on from.

@@ -1,4 +1,4 @@
-"""One training of a run: a model with a seed, from its first step to its test predictions."""
+"""Training of one model with one seed, from its first step to its test predictions."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class OneTraining:
     def go(self, bar: Progress, *, finish: bool) -> None:
         """Train (or go on), then look at the test rows with the best weights.
 
-        Where the recipe asks for a refit, the weights tested are those of a second training, on
+        Where the recipe asks for a refit, the weights tested are those of a second training run, on
         train and valid rows; `finish` leaves it out.
         """
         settings, job = self.run.recipe.training, self.job

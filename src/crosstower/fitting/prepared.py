@@ -1,4 +1,4 @@
-"""Prepare the rows of a recipe once, for any number of trainings."""
+"""Prepare the rows of a recipe once, for any number of training runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _RETRIEVAL_OPTIONS = frozenset(
         *("valid_queries", "k", "baselines"),
     }
 )
-"""Options that trainings on the same prepared rows may set differently."""
+"""Options that training runs on the same prepared rows may set differently."""
 
 
 def prepare(

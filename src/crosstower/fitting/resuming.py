@@ -32,7 +32,7 @@ MAY_CHANGE = (
     "data.engine",
     "data.runner",
 )
-"""Options that a resumed training may change; the recipe of the run is updated."""
+"""Options that a resumed training run may change; the recipe of the run is updated."""
 
 _SEARCH = "tune"  # a section that no training reads
 _ROWS = ("path", "sql", "connection", "valid", "test")
@@ -102,7 +102,7 @@ def going_on(run: Run, facts: DatasetStats, *, finish: bool) -> Run:
     Args:
         run: from `continued`.
         facts: of the rows.
-        finish: whether to end the trainings that have begun, and to leave out the others.
+        finish: whether to end the models and seeds that have begun, and to leave out the others.
 
     Raises:
         RunError: the rows are not those that the run began with, or nothing has been learned yet.
@@ -134,13 +134,13 @@ def _keep_recipe(run: Run) -> None:
 
 
 def _position_of(run: Run, model: str, seed: int) -> Position | None:
-    """Return where a training is; None if it has not begun."""
+    """Return the last position of a model and seed; None if its training has not begun."""
     path = run.model_folder(model, seed) / LAST
     return read_position(path) if is_stored(path) else None
 
 
 def blend_again(run: Run, data: Any, on_progress: OnProgress) -> None:
-    """Fit a kept blend again if the trainings have continued."""
+    """Fit a stored blend again if training has continued."""
     path, main = run.folder / BLENDED, next(iter(run.info.models))
     fitted = [run.model_folder(main, seed) / BLEND for seed in run.info.seeds]
     if not path.is_file() or all(blend.is_file() for blend in fitted):
@@ -151,7 +151,7 @@ def blend_again(run: Run, data: Any, on_progress: OnProgress) -> None:
 
 
 def _begun(run: Run) -> Run:
-    """Return a run of the trainings that have begun, to be ended now; it is kept so.
+    """Return the run with only the models and seeds that have begun, to be ended now; store it.
 
     These are the seeds of the main model with at least one step, and the baselines that have one
     for each of them.
@@ -195,7 +195,7 @@ def _notes(run: Run, models: Mapping[str, Any], seeds: tuple[int, ...]) -> Itera
 
 
 def named(error: TrainingError, folder: Path) -> TrainingError:
-    """Return an error of a training whose advice names the folder of the run."""
+    """Return a training error whose advice names the run folder."""
     words = str(error)
     if "--resume RUN" in words:
         run = Run.open(folder)

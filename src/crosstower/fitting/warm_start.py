@@ -1,4 +1,4 @@
-"""Warm starts: a training begins with the weights and optimiser states of an earlier run."""
+"""Warm starts: a training run begins with the weights and optimiser states of an earlier run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def start_of(
     *,
     resume: bool,
 ) -> Run | None:
-    """Return the run that a training starts from, checked; None without one.
+    """Return the run that a training run starts from, checked; None without one.
 
     Raises:
         RecipeError: the training resumes another run, or freezes a tower without an earlier run
@@ -93,9 +93,9 @@ def check_warm_start(
 
     Args:
         earlier: the run to start from.
-        recipe: of the new training, checked.
+        recipe: of the new training run, checked.
         models: its model sections by name.
-        seeds: of the new training.
+        seeds: of the new training run.
 
     Raises:
         RunError: columns, tasks, a model or the optimisers differ, or a seed was not trained.
@@ -181,7 +181,7 @@ def _difference(old: Any, new: Any) -> str:
 
 
 def _checkpoint(earlier: Run, model: str, seed: int) -> Path:
-    """Return the best checkpoint of a training, the one with validation rows if there is one."""
+    """Return the best checkpoint of a model and seed, by validation rows if there are any."""
     folder = earlier.model_folder(model, seed)
     path = folder / REFIT if is_stored(folder / REFIT) else folder / BEST
     if not is_stored(path):
@@ -203,15 +203,15 @@ def write_start(
     seed: int,
     objective: Mapping[str, Tensor],
 ) -> None:
-    """Write the first checkpoint of a training that goes on from an earlier run.
+    """Write the first checkpoint of a training run that goes on from an earlier run.
 
     Args:
         path: of the checkpoint.
         earlier: the run to start from.
         name: of the model.
         model: new, built for `encoder`; it gets the earlier weights.
-        settings: of the new training.
-        encoder: of the new training.
+        settings: of the new training run.
+        encoder: of the new training run.
         seed: of the training.
         objective: its state at the beginning.
 

@@ -37,7 +37,7 @@ class Balance(Protocol):
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """Return the state that a resumed training needs."""
+        """Return the state that a resumed training run needs."""
         ...
 
     def restore(self, state: dict[str, Tensor]) -> None:

@@ -90,7 +90,7 @@ def write_importance(
     """Write importance and background rows of the main model, from validation rows.
 
     Args:
-        run: with finished trainings; its recipe has `evaluation.importance`.
+        run: with finished training runs; its recipe has `evaluation.importance`.
         rows: encoded validation rows.
         targets: of the same rows.
         on_progress: called for each column, with how many are done.

@@ -143,7 +143,7 @@ class RankingJob:
         self._take(self.prepared, facts.model_copy(update={"notes": (*counted, *facts.notes)}))
 
     def store(self, folder: Path) -> Shards:
-        """Write the encoded rows, and what else a training of them needs."""
+        """Write the encoded rows, and what else a training run of them needs."""
         shards = store_rows(self.prepared, folder)
         self._save_counts(folder)
         return shards

@@ -160,7 +160,7 @@ def _facts(run: Run) -> DataFacts:
 
 
 def calibration_notes(run: Run) -> tuple[str, ...]:
-    """Return the failures of calibration in the first training of the main model."""
+    """Return the failures of calibration in the first training run of the main model."""
     path = run.model_folder(next(iter(run.info.models)), run.info.seeds[0]) / CALIBRATION
     return load_calibrators(path).notes if path.is_file() else ()
 

@@ -3,7 +3,7 @@
 Clean, encode, run the model, decode the logits, calibrate, blend. Everything that scores uses
 `Scorer.cleaner` for the rows and `Scorer.combine` for the logits:
 
-- predictions of valid and test rows (`ranking/job.py`): the rows of a training are clean and
+- predictions of valid and test rows (`ranking/job.py`): the rows of a training run are clean and
   encoded already, its logits come from the trainer's device, and `Encoder.decode` gives what the
   calibration is fitted on;
 - `Ranker.score` and `Ranker.predict`, chunk by chunk (`ranking/scored_rows.py`);

@@ -20,7 +20,7 @@ SCORE = "__score"
 def fit_blends(
     run: Run, model: str, seed: int, blends: Mapping[str, Blend]
 ) -> dict[str, FittedBlend]:
-    """Return blends by name, each fitted on the validation predictions of a training.
+    """Return blends by name, each fitted on the validation predictions of a training run.
 
     Diversity is left out: it orders lists, and a score is of one row.
 

@@ -102,7 +102,7 @@ class History(FrozenModel):
 
     @property
     def trained(self) -> dict[str, object]:
-        """The options that a training depends on; the others act in a server alone."""
+        """The options that training depends on; the others act only in a server."""
         return {"column": self.column, "folds": self.folds}
 
     @model_serializer(mode="wrap")

@@ -163,7 +163,7 @@ class Training(FrozenModel):
     trackers: tuple[Literal["mlflow", "tensorboard", "wandb"], ...] = Field(
         default=(), description="Trackers of metrics, parameters and the report."
     )
-    seed: int = Field(default=0, ge=0, description="First seed of the trainings.")
+    seed: int = Field(default=0, ge=0, description="First seed of the training runs.")
 
     @model_validator(mode="after")
     def _refit_counts_epochs(self) -> Self:
@@ -177,8 +177,8 @@ class Training(FrozenModel):
     def batch_size_for(self, rows: int, *, smallest: int = 32) -> int:
         """Return the batch size for a number of training rows.
 
-        Few rows need small batches: with 20 steps per epoch, a training of a few epochs ends before
-        anything is learned.
+        Few rows need small batches: with 20 steps per epoch, a few epochs end before anything is
+        learned.
 
         >>> [Training().batch_size_for(rows) for rows in (2_700, 9_000, 39_000, 10_000_000)]
         [32, 64, 256, 1024]

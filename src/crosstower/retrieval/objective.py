@@ -110,7 +110,7 @@ class RetrievalObjective:
                 for i, (a, b, c) in enumerate(rows)]  # fmt: skip
 
     def state(self) -> dict[str, Tensor]:
-        """Return the state that a resumed training needs."""
+        """Return the state that a resumed training run needs."""
         frequency = self.frequency
         return {
             "step": torch.tensor(frequency.step),

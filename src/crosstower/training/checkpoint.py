@@ -31,7 +31,7 @@ FORMAT = "2"
 
 @dataclass
 class Position:
-    """Position of a training: all of its state but the tensors.
+    """Position of a training run: all of its state but the tensors.
 
     `finished` holds under `limits` (epochs, patience); under others the training may continue, or
     be over. `ended` says that it was ended by hand. `epochs_without_gain` counts evaluations: one

@@ -1,8 +1,8 @@
-"""Where and how a training computes: its device, and bfloat16 where that pays.
+"""Device and precision of training: bfloat16 where it is faster.
 
 The choice must be the same at every start, or the same seed gives other weights. So nothing is
 timed: the processor has instructions for bfloat16 products or has none, and the work of a step is
-counted and compared with a recorded figure.
+counted and compared with a recorded number.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def choose_precision(
     *,
     world: World = ALONE,
 ) -> Choice:
-    """Return the precision of a training; the same model on the same processor has the same one.
+    """Return the precision for training: the same for the same model on the same processor.
 
     Args:
         model: on `device`.

@@ -1,4 +1,4 @@
-"""When a training is over: its epochs, and evaluations without an improvement."""
+"""When a training run is over: its epochs, and evaluations without an improvement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from crosstower.training.checkpoint import Position
 
 
 def limits_of(settings: Training) -> tuple[int, int]:
-    """Return the limits of a training: epochs, and evaluations without an improvement."""
+    """Return the limits of a training run: epochs, and evaluations without an improvement."""
     return settings.epochs, settings.patience
 
 
@@ -19,7 +19,7 @@ def has_reached(position: Position, limits: tuple[int, int]) -> bool:
 
 
 def is_over(position: Position, limits: tuple[int, int]) -> bool:
-    """Return whether a training is over, under limits that may differ from its former ones."""
+    """Return whether a training run is over, under limits that may differ from its former ones."""
     return position.finished if position.limits == limits else has_reached(position, limits)
 
 

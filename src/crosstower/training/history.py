@@ -18,7 +18,7 @@ from crosstower.training.run import REFIT_FOLDER, TEST, UNTESTED, Run
 
 
 def read_predictions(run: Run, model: str, seed: int, name: str = TEST) -> pl.DataFrame:
-    """Return the predictions that a training left, of the test rows unless `name` is `VALID`.
+    """Return the predictions that a training run left, of the test rows unless `name` is `VALID`.
 
     Raises:
         RunError: the file is missing or damaged.
@@ -47,7 +47,7 @@ def metrics_of_models(models: Sequence[ModelMetrics]) -> dict[str, Any]:
 
 
 def write_figures(run: Run, metrics: dict[str, Any], peak_memory_mb: float | None) -> None:
-    """Write `metrics.json`: metrics, figures of the trainings, the peak memory known so far."""
+    """Write `metrics.json`: metrics, numbers per training run, the peak memory so far."""
     joins = [match.model_dump() | {"rate": match.rate} for match in run.info.facts.joins]
     figures = {**metrics, "training": training_figures(run), "joins": joins}
     if peak_memory_mb is not None:
@@ -64,15 +64,15 @@ def report_of(run: Run, source: Source) -> Path:
 
 
 def history(run: Run, model: str, seed: int) -> list[dict[str, Any]]:
-    """Return the record of each evaluation of a training."""
+    """Return the record of each evaluation of a training run."""
     return records_in(run.model_folder(model, seed))
 
 
 def history_frame(run: Run, model: str | None = None) -> pl.DataFrame:
-    """Return a row per evaluation of each training: see `Run.history`.
+    """Return one row per evaluation of each model and seed; see `Run.history`.
 
     Raises:
-        RunError: the run has no such model, or a training has not begun.
+        RunError: the run has no such model, or a training run has not begun.
 
     """
     names = list(run.info.models) if model is None else [run.chosen(model, None)[0]]
@@ -98,7 +98,7 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def records_in(folder: Path) -> list[dict[str, Any]]:
-    """Return the records in the folder of a training.
+    """Return the records in the folder of a training run.
 
     Raises:
         RunError: there are none, or they are damaged.
@@ -167,7 +167,7 @@ def precision_words(run: Run) -> list[str]:
 
 
 def environment_of(run: Run) -> dict[str, str]:
-    """Return versions and machine of a run, and the precision of its trainings."""
+    """Return versions and machine of a run, and the precision of its training runs."""
     words = "; ".join(w.removeprefix("precision ") for w in precision_words(run))
     return run.info.environment | {"precision": words}
 
@@ -218,6 +218,6 @@ def refit_notes(run: Run) -> tuple[str, ...]:
     words = (
         f"trained again on {rows:,} train and valid rows, for the best number of epochs (by seed:"
         f" {epochs}): the test metrics are of these weights; valid metrics, calibration and blend"
-        " are of the first training"
+        " are of the first training run"
     )
     return (words,)

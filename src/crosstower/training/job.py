@@ -40,7 +40,7 @@ class Job(Protocol):
         ...
 
     def store(self, folder: Path) -> Shards:
-        """Write the encoded rows as shards, and what else a training of them needs.
+        """Write the encoded rows as shards, and what else a training run of them needs.
 
         Args:
             folder: exists; see `write_prepared`.
@@ -103,7 +103,7 @@ class Job(Protocol):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Files of a finished training: those of `conclude`, and refitted weights."""
+        """Files of a finished training run: those of `conclude`, and refitted weights."""
         ...
 
     def with_valid(self) -> Job:
@@ -126,5 +126,5 @@ class Job(Protocol):
         ...
 
     def finish(self, folder: Path, on_progress: OnProgress) -> None:
-        """Write the results that follow the trainings, such as those of baselines."""
+        """Write the results that follow the training runs, such as those of baselines."""
         ...

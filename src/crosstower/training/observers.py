@@ -1,4 +1,4 @@
-"""Several observers of one training."""
+"""Several observers of one training run."""
 
 from __future__ import annotations
 

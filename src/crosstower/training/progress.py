@@ -39,7 +39,7 @@ def training_bar(console: Console) -> Progress:
 
 
 class Watcher:
-    """Observes one training: moves the bar, and appends a JSON line per evaluation to `log`.
+    """Observes one training run: moves the bar, and appends a JSON line per evaluation to `log`.
 
     Without a bar it prints a line per evaluation instead, and at least one every `seconds` of a
     long epoch.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Observer(Protocol):
-    """Observer of a training, such as a progress bar or a log file."""
+    """Observer of a training run, such as a progress bar or a log file."""
 
     def begin(self, *, rows: int, epoch: int) -> None:
         """Report the start of an epoch of `rows` training rows."""
@@ -52,7 +52,7 @@ class Objective(Protocol):
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """Return the state that a resumed training needs besides weights."""
+        """Return the state that a resumed training run needs besides weights."""
         ...
 
     def restore(self, state: dict[str, Tensor]) -> None:

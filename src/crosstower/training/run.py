@@ -1,4 +1,4 @@
-"""A run folder: what a training leaves behind, opened again to score rows.
+"""A run folder: the results of training, opened again to score rows.
 
 - `recipe.yaml`: the recipe, all data paths absolute
 - `run.json`: versions, machine, seeds, facts about the data
@@ -212,7 +212,7 @@ class Run:
             and `rows_per_second` of the training since the evaluation before.
 
         Raises:
-            RunError: the run has no such model, or a training has not begun.
+            RunError: the run has no such model, or a training run has not begun.
 
         """
         from crosstower.training.history import history_frame  # noqa: PLC0415 - reads runs
@@ -252,7 +252,7 @@ class Run:
         return f"crosstower.fit({str(self.place)!r}, {rows}, resume=True) from Python, same rows"
 
     def model_folder(self, model: str, seed: int) -> Path:
-        """Return the folder of one training.
+        """Return the folder of one model and seed.
 
         Raises:
             RunError: the run has no such model or seed.
@@ -296,7 +296,7 @@ class Run:
         return model.eval()
 
     def refitted(self, name: str, seed: int) -> bool:
-        """Return whether a training ended with weights trained again on train and valid rows."""
+        """Return whether the final weights were trained again on train and valid rows."""
         there = is_stored(self.model_folder(name, seed) / REFIT)
         return there and self.recipe.training.refit
 

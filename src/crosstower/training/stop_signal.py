@@ -1,4 +1,4 @@
-"""Ctrl-C during a training: the loop stops between two steps."""
+"""Ctrl-C during a training run: the loop stops between two steps."""
 
 from __future__ import annotations
 

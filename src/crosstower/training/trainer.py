@@ -83,7 +83,7 @@ class Trainer:
 
         Args:
             resume: continue from the last checkpoint in `folder`, if there is one. With other
-                `epochs` or another `patience` than before, a finished training may continue, and a
+                `epochs` or another `patience` than before, finished training may continue, and
                 training beyond the new limits is over.
             finish: end now; if no epoch was validated so far, the current weights are.
 

@@ -73,8 +73,8 @@ class WeightAverage:
     def of(self, name: str) -> dict[str, Tensor]:
         """Return the averages of a parameter's rows and the steps up to which they are, by name.
 
-        They are not brought up to date: that would round them once more than in a training without
-        a checkpoint here.
+        They are not brought up to date: that would round them once more than in training without a
+        checkpoint here.
         """
         if name not in self.values:
             return {}

@@ -36,7 +36,7 @@ class VocabularyFit:
         min_count: values seen less often are left out.
         max_size: maximum number of values.
         keep: the values that stay if there are more.
-        earlier: counts of former trainings.
+        earlier: counts of former training runs.
         training: number of this training, from 1.
 
     """
@@ -62,7 +62,7 @@ class VocabularyFit:
             self._take_in()
 
     def merge(self, other: VocabularyFit) -> None:
-        """Take in the counts of other rows of the same training."""
+        """Take in the counts of other rows of the same training run."""
         other.pack()
         self._new.append(other._counted())
         self._finished = None
@@ -115,16 +115,16 @@ class VocabularyFit:
 
 
 def begun(counts: pl.DataFrame, *, training: int = 1) -> pl.DataFrame:
-    """Return counts `value`, `count` of one training with the number of that training, `last`."""
+    """Return counts `value`, `count` of one training run, with its number `last`."""
     return counts.select("value", pl.col("count").cast(pl.Int64), last=pl.lit(training, pl.Int64))
 
 
 def merged(before: pl.DataFrame | None, counts: pl.DataFrame) -> pl.DataFrame:
-    """Return how often each value was seen in all trainings so far, and in which one last.
+    """Return how often each value was seen in all training runs, and in which one last.
 
     Args:
-        before: `value`, `count`, `last` of the earlier trainings, if there were any.
-        counts: the same of the newest one.
+        before: `value`, `count`, `last` of the earlier training runs, if there were any.
+        counts: the same for the newest one.
 
     """
     if before is None:
@@ -160,7 +160,7 @@ def chosen(seen: pl.DataFrame, min_count: int, max_size: int | None, *, keep: Ke
 
 
 def trimmed(seen: pl.DataFrame, vocabulary: pl.Series, *, keep: Keep) -> pl.DataFrame:
-    """Return what is worth keeping for the next training: memory stays in proportion.
+    """Return the values to keep for the next training run, in proportion to the vocabulary.
 
     All values of the vocabulary stay, and of the others the best `PENDING`, or as many as the
     vocabulary has.

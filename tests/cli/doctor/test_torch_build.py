@@ -14,7 +14,7 @@ def test_the_build_and_the_gain_of_bfloat16_are_shown(monkeypatch: pytest.Monkey
     assert found["bfloat16"].found.startswith("AMX_BF16; large products are ")
     monkeypatch.setattr(devices, "bfloat16_instructions", lambda device: None)
     found = {one.check: one for one in check_torch()}
-    assert "trainings use float32" in found["bfloat16"].found
+    assert "training uses float32" in found["bfloat16"].found
 
 
 def test_a_torch_that_cannot_be_imported_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:

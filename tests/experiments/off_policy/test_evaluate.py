@@ -158,7 +158,7 @@ def test_a_blend_orders_where_the_run_has_one(
         ({"slot": "dwell"}, DataError, "at most 100 positions, got [12],"),
         ({"temperature": -1.0}, DataError, "temperature: .* got -1.0"),
         ({"clip": 0.0}, DataError, "clip: .* got 0.0"),
-        ({"refits": 1}, RunError, "refits: expected 0, or at least 2 trainings"),
+        ({"refits": 1}, RunError, "refits: expected 0, or at least 2 training runs"),
         ({"target_actions": "place"}, RunError, "target_actions: 'place' names actions without"),
         ({"target": "context"}, DataError, "target column 'context': expected the chance"),
         ({"target": "dwell"}, DataError, r"target column 'dwell': expected chances in \[0, 1\]"),

@@ -35,7 +35,7 @@ def demo(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Seed of rows and trainings (default: 0)."),
+        typer.Option(min=0, metavar="N", help="Seed of rows and training runs (default: 0)."),
     ] = None,
     port: Annotated[
         int | None,
@@ -72,7 +72,7 @@ def demo(
         full_tour(out, rows=rows or _FULL_ROWS, seeds=seeds or 1)
         return
     if seeds is not None:
-        raise QueryError("--seeds: only with --full; add it, or choose one training with --seed N")
+        raise QueryError("--seeds: only with --full; add it, or choose one seed with --seed N")
     if no_serve:
         _refuse("--no-serve", {"--port": port})
     _homes(out, rows or _ROWS, seed or 0, None if no_serve else port or _PORT)

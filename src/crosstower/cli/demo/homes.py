@@ -21,7 +21,7 @@ def homes_recipes(items: Path, *, rows: int, seed: int) -> tuple[Recipe, Recipe]
     Args:
         items: Parquet file of the homes.
         rows: number of impressions.
-        seed: of the rows and of both trainings.
+        seed: of the rows and of both training runs.
 
     """
     data = {

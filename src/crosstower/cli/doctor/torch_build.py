@@ -44,7 +44,7 @@ def _bfloat16() -> Finding:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     instructions = bfloat16_instructions(device)
     if instructions is None:
-        return Finding("bfloat16", "ok", "no instructions of its own; trainings use float32")
+        return Finding("bfloat16", "ok", "no native instructions; training uses float32")
     wide, narrow = (
         _seconds(torch.ones(_SIDE, _SIDE, dtype=dtype, device=device))
         for dtype in (torch.float32, torch.bfloat16)

@@ -42,5 +42,5 @@ def build_shop(shop: ShopWorld, place: Path) -> None:
             made = make_bundle(
                 runs, folder / "bundle", candidates=shop.candidates, on_progress=progress_on(status)
             )
-        shutil.rmtree(place, ignore_errors=True)  # of an earlier training
+        shutil.rmtree(place, ignore_errors=True)  # of an earlier training run
         made.folder.rename(place)

@@ -1,1 +1,1 @@
-"""Counts of earlier events: in the rows of a training, and at any instant in a server."""
+"""Counts of earlier events: in the rows of a training run, and at any instant in a server."""

@@ -33,8 +33,8 @@ class EncoderFit:
 
     Args:
         schema: of the rows.
-        start: encoder of an earlier training and what goes on from it; the same schema. Inputs of
-            the model stay then, but for the values in vocabularies.
+        start: encoder and learned state of an earlier training run with the same schema. The model
+            inputs then stay, except for the values in vocabularies.
         frozen: columns that keep their state of `start`, with all that share a table with them.
 
     """
@@ -168,7 +168,7 @@ class EncoderFit:
         return found
 
     def learned(self) -> Learned:
-        """Return what the next training goes on from."""
+        """Return the state from which the next training run continues."""
         tables = {n: t for n, t in self._tables.items() if isinstance(t, VocabularyFit)}
         memories = {n: x.memory() for n, x in self._learners.items() if isinstance(x, Recalling)}
         return Learned(

@@ -1,4 +1,4 @@
-"""State that training has learned from its rows, from which the next training continues."""
+"""State that training has learned from its rows, from which the next training run continues."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from crosstower.values.vocabulary_fit import begun
 
 DOCUMENT, SEEN = "learned.json", "seen-{:03d}.parquet"
 LEARNED_FILES = (DOCUMENT, "seen-*.parquet")
-"""Files in the folder of an encoder that only the next training needs."""
+"""Files in the folder of an encoder that only the next training run needs."""
 
 
 @dataclass(frozen=True)
 class Learned:
-    """The state of all columns after one or more trainings.
+    """The state of all columns after one or more training runs.
 
     Args:
-        trainings: number of trainings so far.
-        memories: what learners go on from, by column.
+        trainings: number of training runs so far.
+        memories: state from which learners continue, by column.
         seen: `value`, `count`, `last` by table.
 
     """
@@ -77,7 +77,7 @@ def _plain(name: str, memory: Any) -> Any:
 
 
 def load_learned(folder: Path) -> tuple[Encoder, Learned]:
-    """Return the encoder in a folder and what a training goes on from.
+    """Return the encoder in a folder, and the state from which training continues.
 
     A run of an earlier version has counted nothing: each of its values counts as seen `min_count`
     times.

@@ -1,8 +1,8 @@
 """Tests of the difference of two models on the same rows, queries or users. No torch.
 
 Each test gives the difference of the means over seeds with a 95 % interval and a p-value for one
-training of each model: the sampling error of the test rows and the spread over seeds together, as
-in `difference`.
+training run of each model. Both include the sampling error of the test rows and the spread over
+seeds, as in `difference`.
 """
 
 from __future__ import annotations

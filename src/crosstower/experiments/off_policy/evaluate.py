@@ -79,7 +79,7 @@ def evaluate_policy(
             which rules out estimates that need a reward model.
         target_actions: column of lists with the actions that the probabilities refer to; None for
             all actions of the log in ascending order.
-        refits: number of bootstrap trainings for the interval of the direct method; at least 20
+        refits: number of bootstrap training runs for the interval of the direct method; at least 20
             are recommended, and 0 gives no interval.
         on_progress: called with the number of rows scored.
 
@@ -132,7 +132,7 @@ def evaluate_policy(
 
 def _check_counts(refits: int, target: str | None, target_actions: str | None) -> None:
     if refits < 0 or refits == 1:
-        raise RunError(f"refits: expected 0, or at least 2 trainings to compare, got {refits}")
+        raise RunError(f"refits: expected 0, or at least 2 training runs to compare, got {refits}")
     if target_actions is not None and target is None:
         raise RunError(
             f"target_actions: '{target_actions}' names actions without probabilities; give --target"

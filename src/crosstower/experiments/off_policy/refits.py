@@ -25,7 +25,7 @@ _TRIES = 3  # draws of a refit that may lack a class before it is an error
 
 
 def refit_scorers(run: Run, count: int, *, on_progress: OnProgress) -> list[Scorer]:
-    """Return scorers of `count` trainings of the run's main model, each on a bootstrap sample.
+    """Return scorers of `count` training runs of the run's main model, each on a bootstrap sample.
 
     Training rows are drawn with replacement from the training rows, and valid rows from the valid
     rows. Each refit has its own seed and fits its own encoder, number of epochs and calibration.
@@ -33,8 +33,8 @@ def refit_scorers(run: Run, count: int, *, on_progress: OnProgress) -> list[Scor
 
     Args:
         run: of a ranker, trained from files or a world.
-        count: how many trainings, 0 for none.
-        on_progress: called with the number of trainings done.
+        count: how many training runs, 0 for none.
+        on_progress: called with the number of training runs done.
 
     Raises:
         RunError: the run was trained from a data frame, which it does not keep.

@@ -33,7 +33,7 @@ from crosstower.fitting.comparing.result import Comparison, Curves, TaskComparis
 from crosstower.values.addresses.address import Place
 
 _NOTE = (
-    "Differences are to the first run, for one training of each: intervals and p include the"
+    "Differences are to the first run, for one training run of each: intervals and p include the"
     " sampling error of the test rows and the spread over seeds. p is adjusted by Holm over runs."
 )
 

@@ -56,7 +56,7 @@ class Comparison:
         models: the main model of each run.
         tasks: compared.
         notes: sentences about the rows and about what is left out.
-        curves: of the trainings.
+        curves: of the training runs.
 
     """
 

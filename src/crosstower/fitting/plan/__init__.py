@@ -1,1 +1,1 @@
-"""Plans of trainings on several devices: memory, exchanged bytes and speed."""
+"""Plans of training runs on several devices: memory, exchanged bytes and speed."""

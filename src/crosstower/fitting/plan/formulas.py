@@ -16,7 +16,7 @@ from crosstower.fitting.plan.devices import Device
 FLOAT, ID = 4, 8
 
 COMPUTE, MEMORY, NETWORK = 0.4, 0.6, 0.6
-"""Shares of the peaks of a data sheet that a training reaches."""
+"""Shares of the peaks of a data sheet that a training run reaches."""
 
 OVERHEAD = 0.007
 """Seconds per step that do not depend on the batch, such as kernel launches.

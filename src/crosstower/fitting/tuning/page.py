@@ -83,7 +83,7 @@ def own_value(result: TuneResult) -> float | None:
 
 
 def winner_value(result: TuneResult) -> Summary | None:
-    """Return the monitored metric of the winner's trainings, on validation rows."""
+    """Return the monitored metric of the winner's training runs, on validation rows."""
     main = next(iter(result.run.info.models))
     figures = training_figures(result.run)[main].values()
     values = [f["best_value"] for f in figures if f["best_value"] is not None]

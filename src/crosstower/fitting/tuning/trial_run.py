@@ -1,4 +1,4 @@
-"""One trial of a tuning: a training on train and valid rows, which never looks at test rows."""
+"""One trial of a tuning: a training run on train and valid rows, which never looks at test rows."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ class TrialRunner:
     def run_one(self, trial: Trial) -> str:
         """Train the recipe with the values of a trial and record its end; return words about it.
 
-        A training that fails, of a model that cannot be built, of a loss that is not finite or for
-        want of memory, is recorded and ends only this trial.
+        A failed training run is recorded and ends only this trial: a model that cannot be built, a
+        loss that is not finite, or too little memory.
 
         Raises:
             DataError: the rows are wrong, which no other trial changes.
@@ -203,7 +203,7 @@ def _read(job: Any, recipe: Recipe, rows: TrialRows, spill: Path) -> Any:
 
 
 def _note(place: Path, trial: Trial, model: str, seed: int) -> None:
-    """Record epochs and seconds of a training, however it ended."""
+    """Record epochs and seconds of a training run, however it ended."""
     folder = place / "models" / model / f"seed-{seed}"
     if not (folder / _LOG).is_file():
         return

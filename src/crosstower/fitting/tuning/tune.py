@@ -69,7 +69,7 @@ def tune(
         overrides: of any recipe: {"training.epochs": 3}, or texts: ["training.epochs=3"].
         trials: number of trials, `tune.trials` if None.
         jobs: trials at the same time, each in a process of its own.
-        seeds: trainings of the winner (for mean and sd), 1 if None.
+        seeds: training runs of the winner (for mean and sd), 1 if None.
         out: the folder, `runs/NAME-tune` if None.
         quiet: show no progress.
 
@@ -122,8 +122,8 @@ def _check(jobs: int, seeds: int | None) -> None:
         count_of("seeds", seeds, error=RecipeError)
     if processes() > 1:
         raise RecipeError(
-            f"tune: {processes()} processes were started, which would share one training; start one"
-            " process, and run trials side by side with jobs (--jobs)"
+            f"tune: {processes()} processes were started, which would share one training run; start"
+            " one process, and run trials side by side with jobs (--jobs)"
         )
 
 

@@ -84,7 +84,7 @@ class Tuning:
         """Write the best recipe, train and test it, and write the page.
 
         Args:
-            seeds: trainings of the winner, 1 if None.
+            seeds: training runs of the winner, 1 if None.
 
         Raises:
             TrainingError: all trials have failed.

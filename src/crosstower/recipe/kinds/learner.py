@@ -50,12 +50,12 @@ class Merging(Protocol):
 
 @runtime_checkable
 class Recalling(Protocol):
-    """A learner that goes on from an earlier training; other states stay as they were."""
+    """A learner that continues from an earlier training run; other states stay unchanged."""
 
     def memory(self) -> Any:
-        """Return as plain data what the next training goes on from."""
+        """Return, as plain data, the state from which the next training run continues."""
         ...
 
     def recall(self, memory: Any, state: Any) -> None:
-        """Go on from a memory, if any; `finish` gives a state of the same inputs as `state`."""
+        """Continue from a memory, if any; `finish` then keeps the inputs of `state`."""
         ...

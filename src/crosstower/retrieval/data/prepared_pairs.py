@@ -47,7 +47,7 @@ def store_pairs(data: RetrievalData, folder: Path) -> Shards:
 
 
 def load_pairs(recipe: Recipe, stored: PreparedFolder) -> RetrievalData:
-    """Return the data of a training from files.
+    """Return the data of a training run from files.
 
     Args:
         recipe: fits the recipe of the folder.

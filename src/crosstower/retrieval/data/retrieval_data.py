@@ -36,7 +36,7 @@ from crosstower.values.arrays import Indices
 
 @dataclass(frozen=True)
 class RetrievalData:
-    """The data of a retrieval training, in memory.
+    """The data of a retrieval training run, in memory.
 
     `train` are the histories of users in the training rows, by user and time, and `queries` their
     query columns. `learned` `[P]` are the places in both of the pairs to learn from; the others
@@ -129,7 +129,7 @@ def assembled(
     batches: tuple[Batch, Batch],
     facts: DatasetStats,
 ) -> RetrievalData:
-    """Return the data of a training.
+    """Return the data of a training run.
 
     Args:
         recipe: with a retrieval section.

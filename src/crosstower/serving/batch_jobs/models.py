@@ -158,7 +158,7 @@ def digest_of_ranker(ranker: Ranker) -> str:
 
 
 def _digest_of_run(run: Run, name: str, seed: int, others: Sequence[Path]) -> str:
-    """Return a digest of encoder and weights of a training, and of other files."""
+    """Return a digest of encoder and weights of a training run, and of other files."""
     trained, digest = run.model_folder(name, seed), hashlib.sha256()
     weights = trained / (REFIT if run.refitted(name, seed) else BEST)
     encoder = sorted((run.folder / "encoder").rglob("*"))

@@ -51,7 +51,7 @@ def item_rows(retriever: Retriever, state: State, earlier: pl.DataFrame | None =
     for change in state.changes_after(0):
         key, sequence = str(change.id), change.sequence
         if change.vector is not None:
-            continue  # a new training computes its own
+            continue  # a new training run computes its own
         last[key] = change
         if change.row is not None:
             put.pop(key, None)

@@ -93,7 +93,7 @@ class Labels(FrozenModel):
 
 
 class RowsPlan(FrozenModel):
-    """The rows of a training: new ones from events, and a part of the older ones."""
+    """The rows of a training run: new ones from events, and a part of the older ones."""
 
     base: str | None = Field(
         default=None,

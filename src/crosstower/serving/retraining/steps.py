@@ -59,7 +59,7 @@ _STEP = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Training:
-    """Input of the gate after a training.
+    """Input of the gate after a training run.
 
     `tested` are the newest impressions, `positives` the newest positives, and `earlier` those
     before them; both are None without a retriever. `notes` are sentences about the columns.

@@ -1,4 +1,4 @@
-"""Events as one Parquet file, for the next training."""
+"""Events as one Parquet file, for the next training run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events in memory, with the columns that a training needs."""
+"""Events in memory, with the columns that a training run needs."""
 
 from __future__ import annotations
 

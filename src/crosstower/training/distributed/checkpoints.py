@@ -34,7 +34,7 @@ from crosstower.training.weight_files import (
 def write_together(
     path: Path, tensors: Mapping[str, Tensor | RowBlock], metadata: Mapping[str, str], world: World
 ) -> None:
-    """Store the tensors of a training; all processes call it, and none has all rows of a table.
+    """Store the tensors of a training run; all processes call it, and none has all rows of a table.
 
     Each process writes a file, then rank 0 an index that names all of them; the files before are
     removed. What ends a process on the way leaves the former ones.

@@ -44,8 +44,8 @@ class ApartDropout(nn.Dropout):
     """Dropout of values that are not rows of the batch, such as packed histories.
 
     Each process has a mask of its own, which one process would not draw. The seed comes from the
-    random numbers that all processes share, so that these stay equal, and a resumed training has
-    the masks of an uninterrupted one.
+    random numbers that all processes share, so that these stay equal, and resumed training has the
+    masks of an uninterrupted run.
 
     Args:
         p: probability of a zero, in [0, 1).

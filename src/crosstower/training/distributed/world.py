@@ -1,4 +1,4 @@
-"""The world of a training by several processes, on `torch.distributed`."""
+"""The world of a training run by several processes, on `torch.distributed`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MLflow: a run per training, below one for the whole run.
+"""MLflow: one run per model and seed, below one for the whole run.
 
 They go where `MLFLOW_TRACKING_URI` says, or to MLflow's local default.
 """

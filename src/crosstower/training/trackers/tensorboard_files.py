@@ -1,4 +1,4 @@
-"""TensorBoard: event files in `tensorboard/` of the run folder, one folder per training."""
+"""TensorBoard: event files in `tensorboard/` of the run folder, one per model and seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOSS = "train/loss"
 
 
 def open_tracker(subject: Subject) -> EventFiles:
-    """Return the event files of a subject; those of earlier trainings stay."""
+    """Return the event files of a subject; those of earlier training runs stay."""
     folder = subject.folder / FOLDER / (subject.part or SUMMARY)
     begun = folder.is_dir()
     files = EventFiles(folder)

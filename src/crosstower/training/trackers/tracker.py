@@ -1,4 +1,4 @@
-"""Interface of a tracker: where metrics, parameters and files of a training go."""
+"""Interface of a tracker, which receives metrics, parameters and files of training."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MODULES = {"mlflow": "mlflow_runs", "tensorboard": "tensorboard_files", "wandb"
 
 @dataclass(frozen=True)
 class Subject:
-    """Subject of tracking: a training, or a whole run.
+    """Subject of tracking: one model and seed, or a whole run.
 
     Args:
         folder: of the run.
         run: name of the run.
-        part: "MODEL/seed-S" of a training; empty for the whole run.
+        part: "MODEL/seed-S"; empty for the whole run.
         parameters: of the recipe, by dotted key.
         ids: of the tracker's runs by part, which a resumed run goes on with; changed in place.
 

@@ -1,4 +1,4 @@
-"""Tracking of a run: its trainings, then its test metrics and report, in each of its trackers.
+"""Tracking of a run: its training runs, then its test metrics and report, in each of its trackers.
 
 A tracker that fails is left out from there on, with a warning; the training goes on.
 """
@@ -47,7 +47,7 @@ class Tracking:
 
     @contextmanager
     def training(self, model: str, seed: int) -> Generator[list[TrainingTracker]]:
-        """Give the observers of a training, which log the evaluations that they have missed."""
+        """Yield the observers of a training run, which first log the evaluations they missed."""
         part = f"{model}/seed-{seed}"
         own = {"model": model, "seed": str(seed)}
         opened = [(name, self._open(name, part, own)) for name in list(self._names)]

@@ -1,4 +1,4 @@
-"""Weights & Biases: a run per training in the group of the run, offline by default.
+"""Weights & Biases: one run per model and seed, grouped by run folder, offline by default.
 
 Files are in `wandb/` of the run folder; `wandb sync` uploads them. `WANDB_MODE=online` sends them
 at once. Host, command line, git and code are not recorded.
@@ -22,7 +22,7 @@ _PROJECT = "crosstower"
 def open_tracker(subject: Subject) -> WandbRun:
     """Return a new run of a subject.
 
-    A resumed training has a new run, which starts with the evaluations so far: an offline run
+    A resumed training run has a new run, which starts with the evaluations so far: an offline run
     cannot be continued.
     """
     package: Any = wandb
