@@ -353,7 +353,7 @@ export interface ModelResponse {
   log: boolean;
   /** Types of events that act on later lists: those of histories, then those that counters count. */
   live_events: string[];
-  /** The shop window of the page; null unless `crosstower play` runs the server. */
+  /** The shop of the page; null unless `crosstower play` runs the server. */
   shop: Shop | null;
   rules: Record<string, unknown>;
   blend_by: string[];
@@ -495,7 +495,7 @@ export interface SearchRequest {
   query?: Record<string, JsonValue>;
 }
 
-/** The shop window of the page, whose clicks are stored as events. */
+/** The shop page; its clicks are stored as events. */
 export interface Shop {
   /** Examples of texts to search by. */
   searches?: string[];
@@ -561,7 +561,7 @@ export interface SwapResponse {
   previous: string;
 }
 
-/** Order candidates by a score drawn from a Gaussian posterior per item. The model: the true score of an item is its predicted score plus an offset of its own, with prior N(0, prior_sd²), of which each training row of the item is an observation with noise N(0, noise_sd²). After n rows the posterior of the score is N(predicted score, 1 / (1 / prior_sd² + n / noise_sd²)). The mean is the predicted score, as the ranker was trained on the same rows. An item that was added after the training has the whole prior, so new and rare items are explored most. A standard deviation below prior_sd / 10 is raised to it. The probability of an item at a rank is an integral (see `races`) whose error is below 1e-9; there is no closed form given the items above. >>> pool = Pool(np.array([1.0, 0.0]), np.array([100, 0])) # an old item and a new one >>> Thompson(prior_sd=1, noise_sd=1).chances(pool, np.arange(2), 1).round(3).T.tolist() [[0.84, 0.16]] */
+/** Order candidates by a score drawn from a Gaussian posterior per item. The model: the true score of an item is its predicted score plus an offset of its own, with prior N(0, prior_sd²). Each training row of the item is an observation of the offset with noise N(0, noise_sd²). After n rows the posterior of the score is N(predicted score, 1 / (1 / prior_sd² + n / noise_sd²)). The mean is the predicted score, as the ranker was trained on the same rows. An item that was added after the training has the whole prior, so new and rare items are explored most. A standard deviation below prior_sd / 10 is raised to it. The probability of an item at a rank is an integral (see `races`) whose error is below 1e-9; there is no closed form given the items above. >>> pool = Pool(np.array([1.0, 0.0]), np.array([100, 0])) # an old item and a new one >>> Thompson(prior_sd=1, noise_sd=1).chances(pool, np.arange(2), 1).round(3).T.tolist() [[0.84, 0.16]] */
 export interface Thompson {
   /** Number of best candidates that take part; the others keep their places. */
   top?: number;
@@ -574,7 +574,7 @@ export interface Thompson {
   noise_sd: number;
 }
 
-/** What is known of a user. */
+/** Attributes, history and future events of a user. */
 export interface UserResponse {
   user: number | string;
   /** Whether the training rows have the user. */

@@ -61,7 +61,7 @@ class Limits(Response):
 
 
 class Shop(Response):
-    """The shop window of the page."""
+    """The shop of the page."""
 
     searches: list[str] = Field(default=[], description="Examples of texts to search by.")
 
@@ -97,7 +97,7 @@ class ModelResponse(Response):
     explore: dict[str, Any] | None = Field(description="Exploration of all lists, if any.")
     log: bool = Field(description="Whether lists are logged unless a request says otherwise.")
     live_events: list[str] = Field(description="Types of events that act on later lists.")
-    shop: Shop | None = Field(description="The shop window of the page, if there is one.")
+    shop: Shop | None = Field(description="The shop of the page; null if there is none.")
     rules: dict[str, Any] = Field(description="Rules of all lists.")
     blend_by: list[str] = Field(description="Columns that a blend can be fitted by.")
     types: str | None = Field(description="Column of content types.")

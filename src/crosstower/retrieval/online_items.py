@@ -73,7 +73,7 @@ class OnlineItems:
         return len(self._base.active_mask)
 
     def places_of(self, ids: Sequence[Any]) -> Indices:
-        """Return the place of each id, -1 for one that is not there."""
+        """Return the place of each id, -1 for an unknown one."""
         wanted = self.as_ids(ids)
         codes = self._table.encode(wanted).astype(np.int64) - RESERVED_CODES
         known = codes >= 0
@@ -280,7 +280,7 @@ class OnlineItems:
         return kept
 
     def delete(self, ids: pl.Series) -> Mask:
-        """Take items out; ids that are not there are left alone.
+        """Remove items; unknown ids are ignored.
 
         Returns:
             Which of the newer items before are kept, in their order.

@@ -140,7 +140,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def free_folder(folder: Path) -> Path:
-    """Return `folder`, or the first of folder-2, folder-3, ... that is not there yet."""
+    """Return `folder`, or the first of folder-2, folder-3, ... that does not exist."""
     candidate, number = folder, 1
     while candidate.exists():
         number += 1

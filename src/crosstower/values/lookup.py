@@ -23,7 +23,7 @@ def places_of_ids(known: pl.Series, ids: pl.Series) -> NDArray[np.int64]:
 
 
 def places_in(known: pl.Series, values: pl.Series) -> NDArray[np.int64]:
-    """Return the place of each value in `known`, which holds each once; -1 where it is not there.
+    """Return the place of each value in `known`, which holds each once; -1 if it is missing.
 
     >>> places_in(pl.Series(["b", "a"]), pl.Series(["a", "c", None])).tolist()
     [1, -1, -1]

@@ -73,7 +73,7 @@ def test_a_shop_is_trained_once_and_reused(
     _, first, _ = run(capsys, *ask)
     _, second, _ = run(capsys, *ask)
     assert "Train a shop of restaurants, once" in first
-    assert "runs/play-restaurants is there already; --rebuild trains it again" in second
+    assert "runs/play-restaurants already exists; --rebuild trains it again" in second
     assert trained == [Path("runs/play-restaurants")]
     assert [s.bundle for s in served] == [here / "runs/play-restaurants"] * 2
     assert served[0].shop

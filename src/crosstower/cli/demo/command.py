@@ -89,7 +89,7 @@ def _homes(out: Path, rows: int, seed: int, port: int | None) -> None:
     bundle = homes_demo(out, rows=rows, seed=seed)
     typer.echo("\nThe whole tour, negative results included: crosstower demo --full")
     typer.echo("With your own rows: crosstower init ROWS.parquet && crosstower fit recipe.yaml")
-    typer.echo("A shop window, with words and a map to search by: crosstower play")
+    typer.echo("A shop page with text search and a map: crosstower play")
     typer.echo(f"This funnel in a browser, at any time: crosstower serve {bundle}\n")
     if port is not None:
         serve_page(bundle, port)

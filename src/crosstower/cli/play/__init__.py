@@ -1,1 +1,1 @@
-"""`crosstower play`: a shop window on a bundle, whose clicks are events of the server."""
+"""`crosstower play`: a shop page for a bundle; its clicks are stored as events."""

@@ -1,4 +1,4 @@
-"""`crosstower play`: serve a bundle with a shop window."""
+"""`crosstower play`: serve a bundle with a shop page."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def play(
         bool, typer.Option("--no-browser", help="Do not open the page in a browser.")
     ] = False,
 ) -> None:
-    """Serve a bundle as a shop window: a feed, a text search, a map with distances.
+    """Serve a bundle with a shop page: a feed, a text search, a map with distances.
 
     A click is sent as an event, and the next list follows from it. The panels are those that the
     columns of the bundle allow. Without BUNDLE, a shop is trained first, in less than a minute.
@@ -85,7 +85,7 @@ def _trained(world: str, out: Path, rebuild: bool) -> Path:
     place = out / f"play-{world}"
     refuse_unwritable(place, error=RunError)
     if place.exists() and not rebuild:
-        typer.echo(f"{place} is there already; --rebuild trains it again\n")
+        typer.echo(f"{place} already exists; --rebuild trains it again\n")
         return place
     typer.echo(f"Train a shop of {SHOPS[world].words}, once: it is kept as {place}.\n")
     build_shop(SHOPS[world], place)
@@ -95,7 +95,7 @@ def _trained(world: str, out: Path, rebuild: bool) -> Path:
 def _serve(
     folder: Path, searches: tuple[str, ...], *, port: int, state: str | None, browser: bool
 ) -> None:
-    """Serve the bundle with its shop window until Ctrl-C."""
+    """Serve the bundle with its shop page until Ctrl-C."""
     from crosstower.cli.play.missing_parts import missing_parts
     from crosstower.cli.serve import run_server
     from crosstower.serving.bundle import Bundle

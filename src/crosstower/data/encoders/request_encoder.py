@@ -28,7 +28,7 @@ class RequestEncoder:
             can be encoded before there is a request. Those that count events are `counts`.
 
     Raises:
-        QueryError: `user` names a column that is not there, or a cross.
+        QueryError: `user` names an unknown column, or a cross.
 
     """
 

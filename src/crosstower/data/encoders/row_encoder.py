@@ -51,7 +51,7 @@ class RowEncoder:
         self._parts = [_part(encoder, names, self.side) for names in _together(self.side.schema)]
 
     def encode(self, row: Mapping[str, Any]) -> EncodedRow:
-        """Return a row encoded; a source column that is not there is missing.
+        """Return an encoded row; an absent source column counts as missing.
 
         Raises:
             DataError: a value is bad.

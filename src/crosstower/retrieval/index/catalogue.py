@@ -101,7 +101,7 @@ class Catalogue:
         return self.all_active and self.ids.equals(other.ids)
 
     def places_of(self, ids: Any) -> Indices:
-        """Return the place of each id, -1 for one that is not there."""
+        """Return the place of each id, -1 for an unknown one."""
         active_mask = np.append(
             np.flatnonzero(self.active_mask), -1
         )  # the last one stands for place -1
@@ -199,7 +199,7 @@ class Catalogue:
         """Take items out and return their places.
 
         Raises:
-            QueryError: an id is not there; nothing has been removed then.
+            QueryError: an id is unknown; nothing has been removed then.
 
         """
         places = self.places_of(ids)

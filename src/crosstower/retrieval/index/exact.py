@@ -171,7 +171,7 @@ class ExactIndex:
         self.catalogue.remove(ids)
 
     def save(self, folder: str | Path, *, model: str | None = None) -> None:
-        """Write the index without removed items to a folder that is not there yet.
+        """Write the index without removed items to a new folder.
 
         Args:
             folder: to make.

@@ -208,11 +208,11 @@ class MilvusIndex:
         self._upsert(catalogue, x)
 
     def remove(self, ids: Any) -> None:
-        """Take items out; ids that are not there are ignored by the engine."""
+        """Remove items; the engine ignores unknown ids."""
         self._client.delete(self.address.collection, ids=self._ids(ids))
 
     def save(self, folder: str | Path) -> None:
-        """Write where the index is to a folder that is not there yet."""
+        """Write the location of the index to a new folder."""
         with new_folder(Path(folder)) as aside:
             text = self.address.model_dump_json(indent=1)
             (aside / "index.json").write_text(text, encoding="utf-8")

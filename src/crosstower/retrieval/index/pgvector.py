@@ -239,12 +239,12 @@ class PgvectorIndex:
         self._change(lambda cursor: cursor.executemany(query, rows))
 
     def remove(self, ids: Any) -> None:
-        """Take items out; ids that are not there are ignored."""
+        """Remove items; unknown ids are ignored."""
         query = f"DELETE FROM {self._table.sql} WHERE id = ANY(%s)"  # noqa: S608
         self._change(lambda cursor: cursor.execute(query, [self._ids(ids)]))
 
     def save(self, folder: str | Path) -> None:
-        """Write where the index is to a folder that is not there yet."""
+        """Write the location of the index to a new folder."""
         with new_folder(Path(folder)) as aside:
             text = self.address.model_dump_json(indent=1)
             (aside / "index.json").write_text(text, encoding="utf-8")

@@ -76,7 +76,7 @@ class ModelResponse(_Response):
         " counters count."
     )
     shop: Shop | None = Field(
-        description="The shop window of the page; null unless `crosstower play` runs the server."
+        description="The shop of the page; null unless `crosstower play` runs the server."
     )
     rules: dict[str, Any]
     blend_by: list[str]

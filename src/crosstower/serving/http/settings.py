@@ -68,7 +68,7 @@ class Limits(FrozenModel):
 
 
 class Shop(FrozenModel):
-    """The shop window of the page, whose clicks are stored as events."""
+    """The shop page; its clicks are stored as events."""
 
     searches: tuple[str, ...] = Field(default=(), description="Examples of texts to search by.")
 
@@ -93,7 +93,7 @@ class Settings(FrozenModel):
     experiments: Experiments | None = Field(
         default=None, description="Read once, so that all workers have the same."
     )
-    shop: Shop | None = Field(default=None, description="Show the shop window on the page.")
+    shop: Shop | None = Field(default=None, description="Show the shop page.")
     tracing: bool = Field(default=False, description="Export OpenTelemetry traces.")
     log_format: LogFormat = Field(default="text", description="json: one object per line.")
     limits: Limits = Limits()

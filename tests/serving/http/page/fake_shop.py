@@ -1,4 +1,4 @@
-"""A fake server with a shop window: items on a map, a search in words, events that are taken in."""
+"""A fake server with a shop page: items on a map, a search in words, events that are taken in."""
 
 from __future__ import annotations
 

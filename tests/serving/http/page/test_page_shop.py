@@ -1,4 +1,4 @@
-"""The shop window: its panels, a click that changes the list, the map, keyboard and phone."""
+"""The shop page: its panels, a click that changes the list, the map, keyboard and phone."""
 
 import re
 from collections.abc import Iterator

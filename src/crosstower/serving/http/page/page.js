@@ -29,7 +29,7 @@ const page = {
   history: null, // the card of the user, null where the bundle has no users or only ranks
   whatIf: null, // null where the bundle only ranks
   drawer: null,
-  shop: null, // null unless the server has a shop window
+  shop: null, // null unless the server has a shop page
   sent: null, // what the form held when it was last sent
   own: null, // the response by the bundle's own blend
   shown: null, // the response that is drawn; with what-if clicks, `before` is that without them

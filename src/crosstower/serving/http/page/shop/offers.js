@@ -1,4 +1,4 @@
-// What a shop window can offer for a bundle: its panels follow from the columns of the bundle.
+// Panels of the shop page for a bundle, chosen by the columns of the bundle.
 
 const LATITUDE = /(^|_)lat(itude)?$/i;
 const LONGITUDE = /(^|_)(lon|lng|long|longitude)$/i;

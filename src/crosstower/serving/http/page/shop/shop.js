@@ -1,4 +1,4 @@
-// The shop window: a feed, a search in words and on a map; a click is an event, and the list changes.
+// The shop page: a feed, a text search and a map; a click is an event, and the list changes.
 
 import * as api from "../api.js";
 import { byId, count, el, later, percent, score } from "../parts.js";
