@@ -50,7 +50,7 @@ def compare(*, rows: int, ids: int, peers: list[str]) -> None:
         best = max([_print_peer(peer, folder) for peer in peers], default=None)
     if best:
         ratios = ", ".join(f"{p} {ours[f'tensors {p}'] / best:.1f}x" for p in PRECISIONS)
-        print(f"from tensors, against the faster figure of the fastest peer: {ratios}")
+        print(f"from tensors, against the faster rate of the fastest peer: {ratios}")
 
 
 def _trained(folder: Path) -> Run:

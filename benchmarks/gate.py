@@ -1,10 +1,10 @@
-"""How often the gate of a retraining refuses a new bundle.
+"""How often the gate of a retraining rejects a new bundle.
 
     python -m benchmarks gate
 
 True click probabilities vary by row and user. Both bundles predict them with independent noise of
 equal size. The new one has more noise in the rows below the first, or predicts too much. A bundle
-is refused by AUC, log loss or calibration, with the default limits.
+is rejected by AUC, log loss or calibration, with the default limits.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--samples", type=int, default=1_000)
     options = parser.parse_args(arguments)
     print(describe(runs=options.runs, samples=options.samples, seeds=f"0-{options.runs - 1}"))
-    print(f"{'rows':>7}  {'new bundle':12}{'loss of AUC':>12}{'found at 80 %':>15}{'refused':>9}")
+    print(f"{'rows':>7}  {'new bundle':12}{'loss of AUC':>12}{'found at 80 %':>15}{'rejected':>9}")
     limits = GateLimits(samples=options.samples)
     for rows in options.rows:
         for name, case in CASES.items():

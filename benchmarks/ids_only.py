@@ -2,7 +2,7 @@
 
 Each data set has given train, valid and test files without an order of rows. A model with settings
 draws `--trials` of them at random, fits each on the train rows, and takes the one with the best
-NDCG@20 on the valid rows; early stopping uses the same figure. It is then fitted on train and valid
+NDCG@20 on the valid rows; early stopping uses the same metric. It is then fitted on train and valid
 rows together, once per seed, and tested once per fit: Recall@20 and NDCG@20 over the catalogue
 without the user's train and valid items. "defaults" is the recipe that `crosstower init` writes for
 the file, without a trial.

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--model", default="mlp")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--json", type=Path, help="folder for the figures of each seed")
+    parser.add_argument("--json", type=Path, help="folder for the results of each seed")
     options = parser.parse_args(arguments)
     print(describe(rows=options.rows, seeds=options.seeds, model=options.model))
     found: list[dict[str, Any]] = []
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _write(name: str, found: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    """Write the figures of a world so far."""
+    """Write the results of a world so far."""
     mine = [figures for figures in found if figures["world"] == name]
     results = [
         {

@@ -59,7 +59,7 @@ def example_runs(
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--data", nargs="+", default=list(data))
     parser.add_argument("-o", "--override", action="append", default=[])
-    parser.add_argument("--json", type=Path, help="folder for the figures of each seed")
+    parser.add_argument("--json", type=Path, help="folder for the results of each seed")
     options = parser.parse_args(arguments)
     print(describe(seeds=options.seeds, overrides=options.override or "none"))
     for name in options.data:

@@ -79,7 +79,7 @@ async def loops(port: int, connections: int, seconds: float, asked: list[bytes])
 
 
 def flood(port: int, connections: int, flooding: int, seconds: float) -> str:
-    """Return the figures of the three phases as JSON."""
+    """Return the results of the three phases as JSON."""
     import uvloop
 
     asked = bodies()
@@ -120,7 +120,7 @@ def _quantile(samples: list[tuple[float, float]], share: float) -> float:
 
 
 def table(found: dict[str, dict[str, float]]) -> str:
-    """Return the figures in Markdown."""
+    """Return the results in Markdown."""
     names = ("phase", "answered/s", "of before", "in the first second", "p50 ms", "p99")
     lines = [f"| {' | '.join(names)} | refused/s | p50 ms | p99 | largest | other |"]
     lines.append("|" + "---|" * 11)

@@ -1,4 +1,4 @@
-"""Figures of each seed as JSON, from which the documentation's leaderboard is built.
+"""Results of each seed as JSON, from which the documentation's leaderboard is built.
 
 `--json docs/results` of `quality` and `retrieval` writes one file per data set and the report of
 its run, and `losses` one file per world.
@@ -34,7 +34,7 @@ def write(
     options: Mapping[str, object],
     seeds: Sequence[int],
 ) -> None:
-    """Write the figures of a benchmark on a data set.
+    """Write the results of a benchmark on a data set.
 
     Args:
         folder: of the files.
@@ -64,7 +64,7 @@ def write(
 
 
 def write_run(folder: Path, run: Run, *, benchmark: str, data: str, overrides: list[str]) -> None:
-    """Write the figures of a run and its report, without the paths of this machine."""
+    """Write the metrics of a run and its report, without the paths of this machine."""
     seeds = run.info.seeds
     options = {"data": data, "seeds": len(seeds), "o": overrides}
     write(folder, figures(run), benchmark=benchmark, data=data, options=options, seeds=seeds)
@@ -74,7 +74,7 @@ def write_run(folder: Path, run: Run, *, benchmark: str, data: str, overrides: l
 
 
 def figures(run: Run) -> Iterator[dict[str, Any]]:
-    """Yield the test figures of a run; a baseline without seeds has one value."""
+    """Yield the test metrics of a run; a baseline without seeds has one value."""
     each = [_of_seed(run, seed) for seed in run.info.seeds]
     for task, models in each[0].items():
         for model, metrics in models.items():

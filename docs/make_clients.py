@@ -57,7 +57,7 @@ $ export CROSSTOWER_TOKEN=one-of-the-tokens-of-the-server
 
 The TypeScript module needs only `fetch`, no package. Node 22.18 and newer run it as it is, and
 browser bundlers accept it. A web page of another origin needs a proxy in front of the server that
-allows it (CORS). A refused request throws a `ProblemError` with the problem details. A request
+allows it (CORS). A rejected request throws a `ProblemError` with the problem details. A request
 times out after 15 seconds. Ids above 2^53 lose digits in JavaScript: send them as strings.
 
 ```typescript
@@ -69,7 +69,7 @@ const server = new Crosstower("http://127.0.0.1:8000", process.env.CROSSTOWER_TO
 
 HEAD = """// Client of a Crosstower server, made by docs/make_clients.py from the OpenAPI document.
 
-/** A refusal of the server, with its problem details (RFC 9457). */
+/** A request rejected by the server, with its problem details (RFC 9457). */
 export class ProblemError extends Error {
   readonly problem: Problem;
 

@@ -35,7 +35,7 @@ def _exit_codes() -> str:
     home = CrosstowerError.__module__  # commands raise no errors of other modules
     kinds = [kind for kind in CrosstowerError.__subclasses__() if kind.__module__ == home]
     rows = sorted(f"| {kind.exit_code} | {kind.__doc__} |\n" for kind in kinds)
-    refused = f"| {REFUSED} | `crosstower retrain`: the gate refuses the version. |\n"
+    refused = f"| {REFUSED} | `crosstower retrain`: the gate rejects the version. |\n"
     return "| exit code | error |\n|---|---|\n" + "".join(rows) + refused + "\n"
 
 

@@ -11,7 +11,7 @@ from leaderboard import Board, provenance, read_boards, table_of
 HEAD = """# Gallery of recipes
 
 The recipes in `examples/` of the repository. Each runs with `crosstower fit examples/NAME.yaml`,
-which writes a report. Some are shown with their test metrics and report; further figures are
+which writes a report. Some are shown with their test metrics and report; further results are
 under [benchmarks](benchmarks.md).
 
 """
@@ -22,7 +22,7 @@ def gallery_page(folder: Path, results: Path) -> str:
 
     Args:
         folder: of the recipes; the first comment of each says what it learns.
-        results: folder of the figures of each seed.
+        results: folder of the results of each seed.
 
     """
     boards = read_boards(results)

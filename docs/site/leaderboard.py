@@ -1,4 +1,4 @@
-"""The leaderboard: a table per data set and one by model, from the figures of each seed."""
+"""The leaderboard: a table per data set and one by model, from the results of each seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEAD = """# Leaderboard
 Test metrics of models on the same rows, mean ± sd over the seeds, from the files in `docs/results/`
 that benchmarks write with `--json docs/results`. A click on a heading sorts. ↑: higher is better,
 ↓: lower is better. Models within two standard deviations of each other are not significantly
-different. What the figures mean is under [benchmarks](benchmarks.md).
+different. The metrics are explained under [benchmarks](benchmarks.md).
 
 """
 
@@ -167,7 +167,7 @@ def table_of(board: Board) -> str:
 
 
 def provenance(board: Board) -> str:
-    """Return how the figures of a file were made, with links to it and to the report."""
+    """Return how the results of a file were made, with links to it and to the report."""
     facts, links = board.facts, [_link(board.name, "Values of each seed")]
     links += [] if board.report is None else [_link(board.report, "Report")]
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())

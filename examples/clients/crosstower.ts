@@ -1,6 +1,6 @@
 // Client of a Crosstower server, made by docs/make_clients.py from the OpenAPI document.
 
-/** A refusal of the server, with its problem details (RFC 9457). */
+/** A request rejected by the server, with its problem details (RFC 9457). */
 export class ProblemError extends Error {
   readonly problem: Problem;
 
@@ -242,7 +242,7 @@ export interface Limits {
   max_batch_size?: number;
   /** Seconds that a request may wait for its response. */
   queue_timeout?: number;
-  /** Expected wait above which a request is refused at once. */
+  /** Expected wait above which a request is rejected at once. */
   wait_seconds?: number;
   /** Open connections per worker. */
   connections?: number;
@@ -252,7 +252,7 @@ export interface Limits {
   read_seconds?: number;
   /** Seconds without news of the state after which the server is not ready. */
   max_staleness?: number;
-  /** Size of the state above which writes are refused. */
+  /** Size of the state above which writes are rejected. */
   state_bytes?: number | null;
 }
 
@@ -619,7 +619,7 @@ export interface VectorsResponse {
   unknown: number;
 }
 
-/** A version: its verdict and figures. */
+/** A version: its verdict and measurements. */
 export interface VersionSummary {
   number: number;
   /** Content hash of the bundle; null if it has none. */
@@ -720,7 +720,7 @@ export class Crosstower {
     return this.#json("POST", "/v1/model", { body });
   }
 
-  /** Return the versions of the bundle: verdicts of the gate, figures, and which is live. */
+  /** Return the versions of the bundle: verdicts and measurements of the gate, the live one. */
   async versions(): Promise<VersionsSummary> {
     return this.#json("GET", "/v1/versions");
   }

@@ -64,7 +64,7 @@ def test_lists_of_one_row_tell_nothing(changed: Callable[[pl.Expr], Run]) -> Non
 
 def test_one_list_has_no_noise(changed: Callable[[pl.Expr], Run]) -> None:
     result = blend_run(changed(pl.lit(1, pl.Int64)), BOTH)
-    assert "has more than one row: its figures have no measure of noise" in words(result)
+    assert "has more than one row: its metrics have no measure of noise" in words(result)
     assert "against" not in words(result)
     assert "95 %" not in result.sentences[0]
 

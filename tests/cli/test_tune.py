@@ -53,4 +53,4 @@ def test_the_default_space_is_shown_as_a_section(here: Path, capsys: Capture) ->
 def test_a_wrong_space_is_one_message(here: Path, capsys: Capture) -> None:
     code, _, shown = run(capsys, "tune", "small.yaml", "-o", "tune.space={model.depth: [1]}")
     assert code == 2
-    assert "crosstower: tune.space.model.depth: 1 is refused: " in shown
+    assert "crosstower: tune.space.model.depth: 1 is rejected: " in shown

@@ -68,7 +68,7 @@ def needed_columns(
 
 
 def refuse_tasks(columns: Sequence[str], tasks: Collection[str]) -> None:
-    """Refuse columns that have the name of a task, whose label takes that name.
+    """Reject columns that have the name of a task, whose label takes that name.
 
     Raises:
         RecipeError: there is one.
@@ -83,7 +83,7 @@ def refuse_tasks(columns: Sequence[str], tasks: Collection[str]) -> None:
 
 
 def check_ranks(run: Run) -> None:
-    """Refuse a retrieval run.
+    """Reject a retrieval run.
 
     Raises:
         RunError: the run has no ranker.

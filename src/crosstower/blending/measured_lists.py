@@ -39,12 +39,12 @@ class Lists:
         if self.ordered == 0:
             words.append(
                 f"Each of the {self.count:,} lists by {self.user} has one row: any order of them is"
-                " the same, and the figures say nothing of the blend; name a column that several"
+                " the same, and the metrics say nothing about the blend; name a column that several"
                 " rows share."
             )
         elif self.ordered == 1:
             words.append(
-                f"One list by {self.user} has more than one row: its figures have no measure of"
+                f"One list by {self.user} has more than one row: its metrics have no measure of"
                 " noise, so orders are not compared."
             )
         if self.short == self.count and self.ordered:

@@ -1,4 +1,4 @@
-"""The page, the rows in order and the figures that a blend leaves in its run folder."""
+"""Files that a blend writes to its run folder: the page, the rows in order, and metrics."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def load_utility(path: str | Place) -> Utility:
 
 
 def check_utility(utility: Utility, kinds: Mapping[str, HeadKind]) -> None:
-    """Refuse a utility that does not fit the tasks of a model.
+    """Reject a utility that does not fit the tasks of a model.
 
     Raises:
         RecipeError: a value or constraint names an unknown task.

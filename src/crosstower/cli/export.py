@@ -28,7 +28,7 @@ def export(
         typer.Option(
             metavar="COLUMN",
             help="Column with one value per request, e.g. of the user; repeatable. Its lists are"
-            " pooled once per call, and rows of several users are refused.",
+            " pooled once per call, and rows of several users are rejected.",
         ),
     ] = None,
     model: Model = None,

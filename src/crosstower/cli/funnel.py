@@ -132,7 +132,7 @@ def _sources(report: FunnelReport) -> tuple[list[str], list[list[str]]]:
 
 
 def _check_options(asks: bool, *, where: str | None, data: str | None, column: Any) -> None:
-    """Refuse options that do not apply."""
+    """Reject options that do not apply."""
     if not asks and where is not None:
         raise QueryError("--where: needs --user ID or --query JSON; drop it to evaluate")
     for name, value in (("--data", data), ("--column", column)):

@@ -165,7 +165,7 @@ def off_policy(
 def _check_options(
     state: str | None, of_rows: Mapping[str, Any], of_lists: Mapping[str, Any]
 ) -> None:
-    """Refuse options of the other kind of log, and a table without its columns."""
+    """Reject options of the other kind of log, and a table without its columns."""
     if state is None:
         for name in ("action", "propensity"):
             if of_rows[name] is None:

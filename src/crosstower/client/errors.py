@@ -62,7 +62,7 @@ class Problem(Response):
 
 
 class ProblemError(ClientError):
-    """The server refuses a request, with problem details (RFC 9457).
+    """The server rejected a request, with problem details (RFC 9457).
 
     `status`, `title` and `detail` describe the problem, and `errors` each fault of the request.
     `request_id` and `trace_id` find the request in the log and the traces of the server.

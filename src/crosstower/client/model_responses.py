@@ -49,7 +49,7 @@ class Limits(Response):
     max_queue: int = Field(default=256, description="Waiting requests per worker.")
     max_batch_size: int = Field(default=8, description="Requests that are processed as one batch.")
     queue_timeout: float = Field(default=10.0, description="Longest wait in seconds.")
-    wait_seconds: float = Field(default=0.6, description="Expected wait that refuses a request.")
+    wait_seconds: float = Field(default=0.6, description="Expected wait that rejects a request.")
     connections: int = Field(default=1_000, description="Open connections per worker.")
     headers: int = Field(default=100, description="Headers of a request.")
     header_bytes: int = Field(default=32_768, description="Bytes of all headers.")
@@ -146,7 +146,7 @@ class ExperimentReportResponse(Response):
 
 
 class VersionSummary(Response):
-    """A version: its verdict and figures."""
+    """A version: its verdict and measurements."""
 
     number: int = Field(description="Number of the version.")
     version: str | None = Field(description="Content hash of the bundle; None if it has none.")

@@ -99,7 +99,7 @@ def _pieces(groups: NDArray[Any], size: int) -> Indices:
 
 
 def check_memory(rows: EncodedRows) -> None:
-    """Refuse rows whose groups are not together in one window.
+    """Reject rows whose groups are not together in one window.
 
     Args:
         rows: of a training run by groups.

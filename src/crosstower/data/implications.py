@@ -52,7 +52,7 @@ class Implications:
         self.without.update(other.without)
 
     def check(self) -> None:
-        """Refuse labels that contradict `after`.
+        """Reject labels that contradict `after`.
 
         Raises:
             DataError: more than `MOST_WITHOUT` of the rows with a task's event lack the event that

@@ -21,7 +21,7 @@ _WHY = {
 
 
 def check_packages(processes: int) -> None:
-    """Refuse several processes where a package that they need is missing.
+    """Reject several processes where a package that they need is missing.
 
     Raises:
         RecipeError: names the package, and the commands that install it.
@@ -35,7 +35,7 @@ def check_packages(processes: int) -> None:
 
 
 def check_processes(settings: Training, processes: int) -> None:
-    """Refuse options that several processes cannot follow, and a missing package.
+    """Reject options that several processes cannot follow, and a missing package.
 
     Args:
         settings: the `training` section of a recipe.

@@ -35,7 +35,7 @@ class GivenVectors:
 
 
 def check_pretrained(recipe: Recipe) -> None:
-    """Refuse columns that cannot start from vectors.
+    """Reject columns that cannot start from vectors.
 
     Raises:
         RecipeError: a column is unknown, has no embedding of values of its own, or another key
@@ -91,7 +91,7 @@ def start_from_vectors(
 
 
 def check_vectors(recipe: Recipe, encoder: Encoder) -> None:
-    """Refuse wrong files of vectors before a run begins; see `read_vectors`."""
+    """Reject wrong files of vectors before a run begins; see `read_vectors`."""
     for name, given in recipe.training.pretrained.items():
         read_vectors(name, given, recipe, encoder)
 

@@ -49,7 +49,7 @@ def check_recipe(
 
 
 def _check_chain_weights(recipe: Recipe, chain: Sequence[str]) -> None:
-    """Refuse class weights that raise a task of a chain above the task before it.
+    """Reject class weights that raise a task of a chain above the task before it.
 
     Weights multiply the odds in training, and a chain keeps P(buy) <= P(click) there, too.
     """

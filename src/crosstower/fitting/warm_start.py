@@ -89,7 +89,7 @@ def freeze(model: nn.Module, part: str) -> None:
 def check_warm_start(
     earlier: Run, recipe: Recipe, models: Mapping[str, Any], seeds: Sequence[int]
 ) -> None:
-    """Refuse a recipe whose training cannot start from an earlier run.
+    """Reject a recipe whose training cannot start from an earlier run.
 
     Args:
         earlier: the run to start from.

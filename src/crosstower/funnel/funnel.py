@@ -187,7 +187,7 @@ class Funnel:
         return list_table(found, self.retriever.catalogue, item).head(k)
 
     def _check_read(self, found: Ranked) -> None:
-        """Refuse candidates that the ranker cannot read, unless the recipe skips some of them.
+        """Reject candidates that the ranker cannot read, unless the recipe skips some of them.
 
         Raises:
             DataError: there is one, and the ranking recipe does not skip bad rows.
@@ -233,7 +233,7 @@ class Funnel:
         return found.places, found.scores
 
     def check_k(self, k: int) -> None:
-        """Refuse lists of no items, or of more items than there are candidates.
+        """Reject lists of no items, or of more items than there are candidates.
 
         Raises:
             QueryError: says what is allowed, and how to get more.
@@ -312,7 +312,7 @@ def candidates_or_default(candidates: int | None, retriever: Retriever) -> int:
 
 
 def _check_kinds(retrieval: Run, ranking: Run) -> None:
-    """Refuse a run that does the other's work."""
+    """Reject a run that does the other's work."""
     order = "the order is: crosstower funnel RETRIEVAL RANKING"
     if retrieval.recipe.retrieval is None:
         raise RunError(

@@ -290,7 +290,7 @@ def _untimed(column: str) -> DataError:
 
 
 def check_same(run: Run, queries: EvaluationQueries) -> None:
-    """Refuse rows whose queries are not those that the training stored.
+    """Reject rows whose queries are not those that the training stored.
 
     Raises:
         RunError: the rows have changed.

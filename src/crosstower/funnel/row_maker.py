@@ -141,7 +141,7 @@ class RowMaker:
         return tuple(dict.fromkeys([*counted, *(t for t in self.row_times if t not in self.known)]))
 
     def check_given(self, given: Collection[str]) -> None:
-        """Refuse a query that has a column which it cannot have, or lacks one that it must have.
+        """Reject a query that has a column which it cannot have, or lacks one that it must have.
 
         Args:
             given: its columns.
@@ -167,7 +167,7 @@ class RowMaker:
         self.check_had([*self._filled, *given])
 
     def check_more(self, columns: Collection[str]) -> None:
-        """Refuse columns of the items as more columns of a query.
+        """Reject columns of the items as more columns of a query.
 
         Raises:
             QueryError: names the column; every candidate would get that of the relevant item.
@@ -181,7 +181,7 @@ class RowMaker:
                 )
 
     def check_had(self, columns: Collection[str], of_rows: Collection[str] | None = None) -> None:
-        """Refuse queries of some columns if the ranker needs one that they lack.
+        """Reject queries of some columns if the ranker needs one that they lack.
 
         Args:
             columns: what the queries have.

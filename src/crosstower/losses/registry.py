@@ -230,7 +230,7 @@ def _with_options(loss: Loss, given: Mapping[str, Any], *, where: str) -> Callab
 
 
 def _check_labels(name: str, task: Binary, loss: Loss) -> None:
-    """Refuse class weights and smoothing that a loss would not follow."""
+    """Reject class weights and smoothing that a loss would not follow."""
     where = f"schema.tasks.{name}"
     if task.class_weight not in (None, {0: 1.0, 1: 1.0}) and not loss.calibrated:
         raise RecipeError(

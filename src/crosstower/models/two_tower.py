@@ -218,7 +218,7 @@ def _sides(layout: Layout, item: tuple[str, ...]) -> tuple[list[str], list[str]]
 
 
 def _check_pooling(layout: Layout) -> None:
-    """Refuse a history whose vector depends on the item: query vectors are computed without one."""
+    """Reject a history whose vector depends on the item: query vectors are computed without one."""
     for field in layout.lists:
         if field.target is not None:
             raise RecipeError(
@@ -231,7 +231,7 @@ def _check_pooling(layout: Layout) -> None:
 def _check_mix(
     layout: Layout, query: list[str], store: EmbeddingStore, config: TwoTower.Config
 ) -> None:
-    """Refuse a mix of user and history for a query tower that reads something else."""
+    """Reject a mix of user and history for a query tower that reads something else."""
     singles = [f.name for f in layout.codes if f.name in query]
     lists = [f.name for f in layout.lists if f.name in query]
     fits = len(singles) == len(lists) == 1 and len(query) == 2 and not config.query_hidden
@@ -245,7 +245,7 @@ def _check_mix(
 
 
 def _check_graph(layout: Layout, query: list[str], item: list[str], store: EmbeddingStore) -> None:
-    """Refuse a ranker, and towers that read something else than the ids of users and items."""
+    """Reject a ranker, and towers that read something else than the ids of users and items."""
     if layout.heads:
         raise RecipeError(
             "model.graph_layers: is of retrieval, whose rows are pairs of users and items; remove"

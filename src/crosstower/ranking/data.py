@@ -192,7 +192,7 @@ def _counted(
 
 
 def _check_weights(schema: Schema, rows: Mapping[str, EncodedRows]) -> None:
-    """Refuse a task whose labelled rows all have the weight 0: nothing is learned or compared."""
+    """Reject a task whose labelled rows all have the weight 0: nothing is learned or compared."""
     for place, (name, task) in enumerate(schema.tasks.items()):
         for split in ("train", "valid") if task.sample_weight is not None else ():
             if not any(_counts(rows[split].block(n), place) for n in range(rows[split].blocks)):

@@ -14,7 +14,7 @@ from crosstower.recipe.calibration import Calibration
 
 
 def check_groups(losses: Mapping[str, Loss], group: str | None) -> None:
-    """Refuse losses that compare the rows of groups without a group.
+    """Reject losses that compare the rows of groups without a group.
 
     Args:
         losses: by task.

@@ -104,7 +104,7 @@ class RowScorer:
             raise DataError(f"{source.name}: no row can be read: {self.tally.cells}")
 
     def _check_blend(self, source: Source) -> None:
-        """Refuse rows without a column that only the blend reads, and say how to go without."""
+        """Reject rows without a column that only the blend reads, and say how to go without."""
         blend, present = self.scorer.blend, source.columns()
         own = {*self.recipe.served_schema.sources(), *self.columns}
         for name in blend.columns if blend is not None else []:

@@ -124,7 +124,7 @@ class Scorer:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        """Refuse a precision that there is not."""
+        """Reject a precision that there is not."""
         if self.precision not in get_args(Precision):
             allowed = ", ".join(get_args(Precision))
             raise RunError(f"precision: expected one of {allowed}, got '{self.precision}'")

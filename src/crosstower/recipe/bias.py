@@ -48,7 +48,7 @@ class Bias(FrozenModel):
 
 
 def check_bias(bias: Bias, schema: Schema, *, retrieves: bool) -> None:
-    """Refuse columns that a bias tower cannot read alone.
+    """Reject columns that a bias tower cannot read alone.
 
     Raises:
         ValueError: names the column.
@@ -71,7 +71,7 @@ def check_bias(bias: Bias, schema: Schema, *, retrieves: bool) -> None:
 
 
 def _check_alone(name: str, bias: Bias, schema: Schema) -> None:
-    """Refuse a column that the model reads in another form."""
+    """Reject a column that the model reads in another form."""
     column = schema.columns[name]
     if bias.columns.count(name) > 1:
         raise ValueError(f"bias: repeats '{name}'; name it once")

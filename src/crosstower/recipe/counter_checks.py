@@ -9,7 +9,7 @@ from crosstower.recipe.split import order_of
 
 
 def check_counters(schema: Schema, data: Data, *, retrieves: bool) -> None:
-    """Refuse columns of events that no model can read, and event logs that no column reads.
+    """Reject columns of events that no model can read, and event logs that no column reads.
 
     Raises:
         ValueError: names the column, or the key of the recipe.

@@ -68,7 +68,7 @@ _ARGS = "Args:\n"
 
 
 class FrozenModel(BaseModel, metaclass=_HouseStyle):
-    """A model that cannot be changed, and refuses unknown keys and infinite numbers.
+    """An immutable pydantic model that rejects unknown keys and infinite numbers.
 
     The descriptions of its fields appear as arguments in its docstring.
 
@@ -103,7 +103,7 @@ class FrozenModel(BaseModel, metaclass=_HouseStyle):
         return schema
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
-        """Refuse any change.
+        """Reject any change.
 
         Raises:
             RecipeError: always.

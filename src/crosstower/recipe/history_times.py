@@ -10,7 +10,7 @@ from crosstower.recipe.split import order_of
 
 
 def check_times(schema: Schema, data: Data, retrieval: Retrieval | None) -> None:
-    """Refuse sequences that read times which nothing gives.
+    """Reject sequences that read times which nothing gives.
 
     Raises:
         ValueError: names the column, and what to do.

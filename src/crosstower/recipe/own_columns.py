@@ -68,7 +68,7 @@ PREDICTION, RAW, BLEND_SCORE = "__prediction", "__raw", "blend__score"
 
 
 def check_kept(columns: Iterable[str], tasks: Iterable[str], *, where: str, advice: str) -> None:
-    """Refuse raw columns with the name of a score column.
+    """Reject raw columns with the name of a score column.
 
     Args:
         columns: data columns to keep next to the scores.

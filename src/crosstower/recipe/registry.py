@@ -199,7 +199,7 @@ def import_own_modules() -> None:
 
 
 def require_own(modules: Mapping[str, str], *, where: str) -> None:
-    """Refuse a run that needs entries of one's own which this process does not know.
+    """Reject a run that needs entries of one's own which this process does not know.
 
     Args:
         modules: {name: the module that registered it when the run was trained}.

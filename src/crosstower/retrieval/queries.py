@@ -101,7 +101,7 @@ class Queries:
             self.__dict__.pop(name, None)
 
     def check_user(self, user: str | int | None) -> None:
-        """Refuse a user if the recipe has none.
+        """Reject a user if the recipe has none.
 
         Raises:
             QueryError: the recipe has no users.
@@ -204,7 +204,7 @@ class Queries:
 
     @staticmethod
     def check_finite(vector: NDArray[np.float32]) -> None:
-        """Refuse a query whose vector overflows, as the number of a formula may.
+        """Reject a query whose vector overflows, as the number of a formula may.
 
         Raises:
             QueryError: the vector is not finite.

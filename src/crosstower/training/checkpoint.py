@@ -26,7 +26,7 @@ from crosstower.training.weight_average import WeightAverage
 from crosstower.training.weight_files import read_metadata, read_tensors, write_tensors
 
 FORMAT = "2"
-"""Format of the position and the optimisers' state; other formats are refused."""
+"""Format of the position and the optimisers' state; other formats are errors."""
 
 
 @dataclass

@@ -112,12 +112,12 @@ def records_in(folder: Path) -> list[dict[str, Any]]:
 
 
 def training_figures(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return {model: {seed: figures}}.
+    """Return {model: {seed: numbers}}.
 
     `refit_epochs` are those on train and valid rows, None without. `seconds` are spent in steps,
     `wait_share` is the part of them in which the next batch was waited for, and
     `validation_seconds` come on top. `monitor` is the validation metric
-    that chose the best weights, `best_value` what they reached in epoch `best_epoch`, after step
+    that chose the best weights, `best_value` its value in epoch `best_epoch`, after step
     `best_step`.
     """
     return {

@@ -129,7 +129,7 @@ def test_postgresql_gives_the_same_rows(postgres: str, monkeypatch: pytest.Monke
     with pytest.raises(DataError, match="read-only transaction"):
         open_sql("SELECT nextval('numbers') AS i ORDER BY 1", url)
     monkeypatch.setenv("PGPASSWORD", "wrong-secret")
-    with pytest.raises(DataError, match="the database refuses it") as caught:
+    with pytest.raises(DataError, match="the database rejects it") as caught:
         open_sql("SELECT * FROM clicks ORDER BY i", url)
     assert "wrong-secret" not in str(caught.value)
 

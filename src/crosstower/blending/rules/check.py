@@ -13,7 +13,7 @@ from crosstower.values.instants import is_temporal
 
 
 def check_rules(rules: Rules, columns: Mapping[str, pl.DataType], *, vectors: bool) -> None:
-    """Refuse rules that name unknown columns or columns of another type.
+    """Reject rules that name unknown columns or columns of another type.
 
     >>> check_rules(Rules(dedup_by="titel"), {"title": pl.String()}, vectors=False)
     Traceback (most recent call last):

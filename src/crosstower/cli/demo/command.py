@@ -96,7 +96,7 @@ def _homes(out: Path, rows: int, seed: int, port: int | None) -> None:
 
 
 def _refuse(name: str, given: dict[str, object]) -> None:
-    """Refuse options that an option does not go with."""
+    """Reject options that an option does not go with."""
     for other, value in given.items():
         if value is not None:
             raise QueryError(f"{other}: not with {name}; drop one of them")

@@ -185,7 +185,7 @@ class _Collector:
         )
 
     def check(self, recipe: Recipe) -> None:
-        """Refuse types of events that no log has."""
+        """Reject types of events that no log has."""
         missing = next((name for name in self.names if name not in self.seen), None)
         if missing is None:
             return

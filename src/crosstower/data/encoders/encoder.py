@@ -201,7 +201,7 @@ def _is_right(
 
 
 def _check_inputs(name: str, kind: Kind, inputs: Any) -> None:
-    """Refuse inputs of an own kind that no model could be given."""
+    """Reject inputs of an own kind that no model could be given."""
     named = isinstance(inputs, CodeField | ListField) and inputs.name == name
     if named or (isinstance(inputs, tuple) and all(isinstance(n, str) for n in inputs)):
         return

@@ -52,7 +52,7 @@ class Operands:
         return whole.cast(kind, strict=False).drop_nulls()
 
     def refuse_lists(self, name: str) -> None:
-        """Refuse a column of lists where single values are compared."""
+        """Reject a column of lists where single values are compared."""
         if isinstance(self.kind(name), pl.List | pl.Array):
             raise self.error(
                 f"column '{name}' holds lists; write VALUE in {name}, or VALUE not in {name}"

@@ -103,7 +103,7 @@ def _reader(query: str, connection: str, name: str) -> Generator[Any]:
             yield cursor.fetch_record_batch()
     except (manager.Error, pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{name}: the database refuses it: {first_line(error)}; check data.sql and"
+            f"{name}: the database rejects it: {first_line(error)}; check data.sql and"
             " data.connection, and for PostgreSQL PGPASSWORD or ~/.pgpass"
         ) from error
 

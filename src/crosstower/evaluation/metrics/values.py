@@ -19,7 +19,7 @@ def mean_of(values: Floats) -> float:
 
 
 def refuse(wrong: NDArray[np.bool_], values: Floats, rule: str) -> None:
-    """Refuse wrong values.
+    """Reject wrong values.
 
     Args:
         wrong: `[B]`, whether each value is wrong.

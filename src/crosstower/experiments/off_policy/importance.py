@@ -135,7 +135,7 @@ def finite(**columns: Numbers) -> list[Floats]:
 
 
 def same_length(**lengths: int) -> None:
-    """Refuse columns of different lengths."""
+    """Reject columns of different lengths."""
     if len(set(lengths.values())) > 1:
         given = ", ".join(f"{name} {n}" for name, n in lengths.items())
         raise DataError(f"expected one number of each a logged row, got lengths {given}")

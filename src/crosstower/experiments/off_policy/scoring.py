@@ -110,7 +110,7 @@ class Scoring:
 
 
 def check_pairs(rows: int, actions: int) -> None:
-    """Refuse more pairs of a row and an action than are scored.
+    """Reject more pairs of a row and an action than are scored.
 
     Raises:
         DataError: there are more than `MAX_PAIRS`.

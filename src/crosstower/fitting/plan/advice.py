@@ -31,7 +31,7 @@ def advice_on(recipe: Recipe, work: Work, plan: Plan) -> Iterator[str]:
     Args:
         recipe: of the training.
         work: of its model.
-        plan: its figures.
+        plan: its numbers.
 
     """
     yield from _fit(work, plan)

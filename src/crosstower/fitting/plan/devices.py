@@ -1,4 +1,4 @@
-"""Devices by name, with the figures of their data sheets."""
+"""Devices by name, with the specifications of their data sheets."""
 
 from __future__ import annotations
 

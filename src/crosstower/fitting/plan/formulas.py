@@ -21,7 +21,7 @@ COMPUTE, MEMORY, NETWORK = 0.4, 0.6, 0.6
 OVERHEAD = 0.007
 """Seconds per step that do not depend on the batch, such as kernel launches.
 
-With these four figures, estimates are 0.72 to 1.26 times the published rates of:
+With these four numbers, estimates are 0.72 to 1.26 times the published rates of:
 facebookresearch/dlrm, torchrec_dlrm/README (DLRM on 4 and 8 A100), and NVIDIA/DeepLearningExamples,
 DLRM_and_DCNv2/doc/DCNv2.md (DCN-V2 on 1 and 8 A100).
 """

@@ -82,7 +82,7 @@ def _config(recipe: Recipe) -> BaseModel:
 
 
 def check_space(recipe: Recipe, space: Space) -> None:
-    """Refuse a space with an option or a value that the recipe does not take.
+    """Reject a space with an option or a value that the recipe does not take.
 
     Every choice and both ends of every range are set in the recipe, one at a time.
 
@@ -102,7 +102,7 @@ def check_space(recipe: Recipe, space: Space) -> None:
             error = refusal(recipe, key, value)
             if error is not None:
                 raise RecipeError(
-                    f"tune.space.{key}: {encoded(value)} is refused: {error}"
+                    f"tune.space.{key}: {encoded(value)} is rejected: {error}"
                 ) from error
 
 

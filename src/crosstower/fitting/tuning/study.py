@@ -208,7 +208,7 @@ class Trial:
         return _START not in self.asked.user_attrs and self.asked.should_prune()
 
     def note(self, **figures: Any) -> None:
-        """Record figures of the trial, such as its seconds."""
+        """Record numbers of the trial, such as its seconds."""
         for name, figure in figures.items():
             self.asked.set_user_attr(name, figure)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from crosstower.recipe.frozen import FrozenModel
 
 Severity = Literal["problem", "warning", "note"]
-"""A problem makes a training run or its figures wrong, a warning may; a note is a fact."""
+"""A problem makes training or its metrics wrong, a warning may; a note is a fact."""
 
 
 class Finding(FrozenModel):
@@ -48,7 +48,7 @@ class Validation(FrozenModel):
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """The findings that make a training run or its figures wrong."""
+        """The findings that make training or its metrics wrong."""
         return self.of("problem")
 
     def of(self, severity: Severity) -> tuple[Finding, ...]:

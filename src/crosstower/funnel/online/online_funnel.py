@@ -224,7 +224,7 @@ class OnlineFunnel:
             each(states, self._check_vector)
 
     def _check_vector(self, state: RequestState) -> None:
-        """Refuse a request whose vector overflows."""
+        """Reject a request whose vector overflows."""
         if state.vector is not None:
             self._queries.check_finite(state.vector)
 

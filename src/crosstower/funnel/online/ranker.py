@@ -234,7 +234,7 @@ class OnlineRanker:
         return RankerQuery(batch, arrays, frame, unseen, keys, instant)
 
     def check(self, row: Mapping[str, Any]) -> None:
-        """Refuse raw columns of a query, or some of them, that cannot be encoded.
+        """Reject raw columns of a query, or some of them, that cannot be encoded.
 
         Raises:
             QueryError: a value is bad.

@@ -168,7 +168,7 @@ class RowRanker:
     def _frame(
         self, query: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], needed: Sequence[str]
     ) -> pl.DataFrame:
-        """Return the columns that are read; other names are refused before anything is built."""
+        """Return the columns that are read; other names are rejected before anything is built."""
         read = [*(n for n in needed if n not in self._added), *(j.on for j in self._joins)]
         known = self._others.union(read)
         for name in self._added.keys() & set(query).union(*rows):
@@ -204,7 +204,7 @@ def _arrays(scorer: Scorer, raw: pl.DataFrame) -> RawArrays:
 
 
 def _check_cells(where: str, row: Mapping[str, Any], known: Collection[str]) -> None:
-    """Refuse unknown columns and objects: each of their names would make a column of all rows."""
+    """Reject unknown columns and objects: each of their names would make a column of all rows."""
     for name, value in row.items():
         if name not in known:
             shown = f"{name[:_SHOWN]}…" if len(name) > _SHOWN else name

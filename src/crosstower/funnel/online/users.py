@@ -181,7 +181,7 @@ class OnlineUsers:
         return tuple(id_series(ids).to_list())  # of one type
 
     def check(self, attributes: Mapping[str, Any]) -> None:
-        """Refuse attributes that a query could not have.
+        """Reject attributes that a query could not have.
 
         Raises:
             QueryError: a column is unknown, or a value is bad.
@@ -199,7 +199,7 @@ class OnlineUsers:
             self._check(attributes)
 
     def readable(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the attributes without those that `check` refuses, as of an earlier bundle."""
+        """Return the attributes without those that `check` rejects, as of an earlier bundle."""
         return {name: value for name, value in attributes.items() if self._is_good(name, value)}
 
     def _is_good(self, name: str, value: Any) -> bool:

@@ -64,7 +64,7 @@ def register_column(name: str) -> Callable[[C], C]:
 
 
 def _check_hooks(name: str, cls: type[Kind]) -> None:
-    """Refuse a class that says nothing of its codes, or of the type of what it learns."""
+    """Reject a class that says nothing of its codes, or of the type of what it learns."""
     missing = [hook for hook in ("inputs", "coder") if getattr(cls, hook) is getattr(Kind, hook)]
     if missing:
         raise RecipeError(

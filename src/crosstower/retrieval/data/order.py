@@ -15,7 +15,7 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of
 
 
 def check_no_future(recipe: Recipe, rows: PositiveRows) -> None:
-    """Refuse a split whose histories hold later items than the rows that they are for.
+    """Reject a split whose histories hold later items than the rows that they are for.
 
     The history of a validation row holds its user's training rows, and that of a test row also the
     validation rows. All of them must be earlier, or at the same time. Rows without a time have the

@@ -16,7 +16,7 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_
 
 
 def check_graph(recipe: Recipe, world: World) -> None:
-    """Refuse a recipe with `model.graph_layers` whose rows give no graph of users and items.
+    """Reject a recipe with `model.graph_layers` whose rows give no graph of users and items.
 
     Raises:
         RecipeError: there are no users, a tower reads another column than their ids, or several

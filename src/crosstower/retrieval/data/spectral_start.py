@@ -26,7 +26,7 @@ _KEY = "retrieval.start: spectral"
 
 
 def check_spectral_start(recipe: Recipe) -> None:
-    """Refuse `retrieval.start: spectral` where the vectors are not those of items and their bags.
+    """Reject `retrieval.start: spectral` where the vectors are not those of items and their bags.
 
     Raises:
         RecipeError: a tower reads other columns or has layers, both towers or two items share
@@ -59,7 +59,7 @@ def check_spectral_start(recipe: Recipe) -> None:
 
 
 def _check_vectors(recipe: Recipe, name: str, config: TwoTower.Config) -> None:
-    """Refuse a column whose values have no vectors of their own, of the model's width."""
+    """Reject a column whose values have no vectors of their own, of the model's width."""
     column: Any = recipe.schema_.columns[name]
     if column.hash_buckets is not None:
         raise RecipeError(

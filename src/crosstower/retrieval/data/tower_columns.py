@@ -88,7 +88,7 @@ def _check_one_sided(schema: Schema, item: list[str]) -> None:
 
 
 def _check_computed(recipe: Recipe, query: list[str], item: list[str]) -> None:
-    """Refuse a column that is computed from data columns of the other tower."""
+    """Reject a column that is computed from data columns of the other tower."""
     for own, other in ((query, item), (item, query)):
         theirs = recipe.schema_.part(other).sources()
         elsewhere = {*theirs, *((own_time(recipe),) if own is item else ())}

@@ -9,7 +9,7 @@ from crosstower.retrieval.sources.registry import options_of, source_kinds
 
 
 def check_sources(recipe: Recipe) -> None:
-    """Refuse sources that a recipe cannot have, before any row is read.
+    """Reject sources that a recipe cannot have, before any row is read.
 
     Raises:
         RecipeError: there is no such kind, an option is wrong, a kind needs users, or a source
@@ -37,7 +37,7 @@ def check_sources(recipe: Recipe) -> None:
 
 
 def check_quotas(recipe: Recipe, items: int) -> None:
-    """Refuse a quota beyond the catalogue.
+    """Reject a quota beyond the catalogue.
 
     Args:
         recipe: with a retrieval section.

@@ -57,7 +57,7 @@ class OpenModel:
         return None if self.funnel.ranker is None else self.funnel.candidates
 
     def check(self, request: FunnelRequest) -> None:
-        """Refuse a request whose k, candidates or condition cannot work for any user.
+        """Reject a request whose k, candidates or condition cannot work for any user.
 
         Raises:
             QueryError: says what is wrong.
@@ -101,7 +101,7 @@ def is_bundle(model: str | Place) -> bool:
 
 
 def refuse_seed(place: str | Place, seed: int | None) -> None:
-    """Refuse a seed for a bundle.
+    """Reject a seed for a bundle.
 
     Raises:
         QueryError: there is a seed.

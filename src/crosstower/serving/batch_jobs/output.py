@@ -153,7 +153,7 @@ class OutputFolder:
             )
 
     def _check_same(self) -> None:
-        """Refuse the output of another job, and name the first difference."""
+        """Reject the output of another job, and name the first difference."""
         old, new = self._stored(), self.facts
         if old.job != new.job:
             raise RunError(f"{self.folder}: holds the output of {old.job}; {_ELSEWHERE}")

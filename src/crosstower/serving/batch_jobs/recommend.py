@@ -132,7 +132,7 @@ class RecommendWork:
         return FunnelRequest(k=self.k, where=self.where, candidates=self.candidates)
 
     def check(self, opened: OpenModel, users: AllUsers | UsersOfFile) -> None:
-        """Refuse options and rows that cannot work, before any list is made.
+        """Reject options and rows that cannot work, before any list is made.
 
         Raises:
             QueryError: `k`, the condition or a column of the query is wrong.

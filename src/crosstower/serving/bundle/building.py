@@ -265,7 +265,7 @@ class _Maker:
 
 
 def _check_retrieval(retrieval: Run | None, ranking: Run | None) -> None:
-    """Refuse a ranker without the retriever whose columns it reads."""
+    """Reject a ranker without the retriever whose columns it reads."""
     if ranking is None or retrieval is not None:
         return
     read = [name for name in RETRIEVED if name in ranking.recipe.served_schema.sources()]

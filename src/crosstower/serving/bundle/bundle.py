@@ -201,7 +201,7 @@ class Bundle:
         return read(path) if path.is_file() else None
 
     def check_index(self) -> None:
-        """Refuse an index with vectors of another model than the bundle's.
+        """Reject an index with vectors of another model than the bundle's.
 
         Raises:
             BundleError: says which two.
@@ -222,7 +222,7 @@ class Bundle:
             )
 
     def check_joins(self) -> None:
-        """Refuse a recipe that joins a table from outside the bundle.
+        """Reject a recipe that joins a table from outside the bundle.
 
         Raises:
             BundleError: names the table.

@@ -68,7 +68,7 @@ def _size_fault(path: Path, facts: FileFacts) -> str | None:
 
 
 def _check_parquet(path: Path) -> None:
-    """Refuse a table that is small on disk and huge in memory, before it is decoded."""
+    """Reject a table that is small on disk and huge in memory, before it is decoded."""
     try:
         metadata = parquet.read_metadata(path)
     except (OSError, ArrowException) as error:

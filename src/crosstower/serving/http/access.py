@@ -36,7 +36,7 @@ def allowed_scopes(given: str | None, tokens: Mapping[Scope, tuple[str, ...]]) -
 
 
 class Needs(HTTPBearer):
-    """A dependency that refuses a request without a token of a scope.
+    """A dependency that rejects a request without a token of a scope.
 
     It is the security scheme of the document itself: a second dependency for the token would cost
     as much as the check.
@@ -114,7 +114,7 @@ Worker = Annotated[Service, Depends(_service)]
 
 
 def refuse_above(name: str, given: int, most: int, how: str = "") -> None:
-    """Refuse a number in a body that exceeds a limit of the server.
+    """Reject a number in a body that exceeds a limit of the server.
 
     Raises:
         ApiError: names the limit.

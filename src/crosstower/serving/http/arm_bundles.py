@@ -86,7 +86,7 @@ class ArmBundles:
             self._metrics.also_served(live.version)
 
     def check(self, main: Live) -> None:
-        """Refuse a main bundle whose requests a bundle of an arm could not answer.
+        """Reject a main bundle whose requests a bundle of an arm could not answer.
 
         Raises:
             ServeError: the ids of users or items are other columns, or an arm needs columns of the

@@ -1,4 +1,4 @@
-"""Admission of requests: a full worker refuses one before it is read."""
+"""Admission of requests: a full worker rejects one before it is read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Gate:
 
     @property
     def full(self) -> bool:
-        """Whether the next request is refused."""
+        """Whether the next request is rejected."""
         if self.inside >= self.most:
             return True
         return self.inside >= _FEW and self.inside * self._interval > self.seconds

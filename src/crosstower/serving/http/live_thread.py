@@ -34,7 +34,7 @@ class LiveThread:
         self._max_queue = max_queue
 
     async def do(self, work: Callable[[], Result]) -> Result:
-        """Return the result of work of the server itself, which no limit refuses."""
+        """Return the result of the server's own work, which has no limit."""
         loop, context = asyncio.get_running_loop(), copy_context()
         return await loop.run_in_executor(self.executor, lambda: context.run(work))
 

@@ -1,6 +1,6 @@
 """The ASGI layer around all routes: limits and headers of every request and response.
 
-Ids of requests, foreign hosts, limits of bodies, security headers, and the figures of latency.
+Ids of requests, foreign hosts, limits of bodies, security headers, and metrics of latency.
 """
 
 from __future__ import annotations

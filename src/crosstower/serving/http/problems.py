@@ -49,7 +49,7 @@ class Problem(BaseModel):
 
 
 class ApiError(Exception):
-    """A response that refuses a request; `reason` is the label of its counter."""
+    """A response that rejects a request; `reason` is the label of its counter."""
 
     def __init__(
         self, status: int, detail: str, *, reason: str, headers: Mapping[str, str] | None = None

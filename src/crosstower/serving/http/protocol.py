@@ -112,7 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._rest()
 
     def _refused_at_a_glance(self, data: bytes) -> bool:
-        """Refuse a plain request to a full worker before it is parsed."""
+        """Reject a plain request to a full worker before it is parsed."""
         if not self._gates.any_full or self._begun or not self._idle or self._fed:
             return False
         path = whole_post(data, self._limits.header_bytes)
@@ -224,7 +224,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.cycle
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse bytes that are no HTTP request, and close the connection."""
+        """Reject bytes that are no HTTP request, and close the connection."""
         detail = f"{msg} Send HTTP/1.1; this port has no TLS"
         self._end(400, detail, "not_http")
 

@@ -147,7 +147,7 @@ async def model(service: Worker) -> Response:
     responses=documented(401, 403, 408, 421, 422, 431, 503),
 )
 async def versions(service: Worker) -> VersionsSummary:
-    """Return the versions of the bundle: verdicts of the gate, figures, and which is live."""
+    """Return the versions of the bundle: verdicts and measurements of the gate, the live one."""
     state, base = service.state, service.settings.bundle
     return await asyncio.to_thread(lambda: summarise(History.of(state, base)))
 

@@ -233,7 +233,7 @@ class Service:
             await self._thread.do(lambda: self._spending.refund(refunds))
 
     def check_room(self) -> None:
-        """Refuse a write to a state that has reached its limit.
+        """Reject a write to a state that has reached its limit.
 
         Raises:
             ApiError: says how to make room.

@@ -45,7 +45,7 @@ class Limits(FrozenModel):
         default=10.0, gt=0, description="Seconds that a request may wait for its response."
     )
     wait_seconds: float = Field(
-        default=0.6, gt=0, description="Expected wait above which a request is refused at once."
+        default=0.6, gt=0, description="Expected wait above which a request is rejected at once."
     )
     connections: int = Field(default=1_000, ge=1, description="Open connections per worker.")
     headers: int = Field(default=100, ge=1)
@@ -61,7 +61,7 @@ class Limits(FrozenModel):
     state_bytes: int | None = Field(
         default=None,
         ge=1_000_000,
-        description="Size of the state above which writes are refused.",
+        description="Size of the state above which writes are rejected.",
     )
 
     _former = former_keys(RENAMED, where="limits")

@@ -144,7 +144,7 @@ class Tracing:
 
 
 def check_tracing() -> None:
-    """Refuse tracing that cannot work.
+    """Reject tracing that cannot work.
 
     Raises:
         ServeError: a package is not installed, or a variable asks for what does not exist here.

@@ -149,7 +149,7 @@ class WorkerUsers:
 
 
 def _user_id(where: str, given: Any) -> Id:
-    """Return the canonical id of a user; those that no request could name are refused."""
+    """Return the canonical id of a user; an id that no request could name is an error."""
     text = given if isinstance(given, str) else ""
     if isinstance(given, bool) or len(text) > MOST_CHARACTERS:
         shown = given if isinstance(given, bool) else f"{len(text):,} characters"

@@ -40,7 +40,7 @@ def decide(parts: Sequence[Measures], *, rows: int, users: int, limits: GateLimi
 
 
 class _Decision:
-    """Collects figures, reasons and notes."""
+    """Collects measurements, reasons and notes."""
 
     def __init__(
         self, parts: Sequence[Measures], rows: int, users: int, limits: GateLimits

@@ -1,4 +1,4 @@
-"""The judgement of the gate, and the figures behind it."""
+"""The verdict of the gate, and the measurements behind it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Verdict:
         return not self.reasons
 
     def plain(self) -> dict[str, Any]:
-        """Return reasons, notes and figures as plain JSON values; NaN and infinity are null."""
+        """Return reasons, notes and measurements as JSON values; NaN and infinity are null."""
         return _plain(asdict(self))
 
 

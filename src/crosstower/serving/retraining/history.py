@@ -152,7 +152,7 @@ class History:
         return list(running.values())
 
     def check_base(self) -> None:
-        """Refuse a bundle if the state serves a version of another one.
+        """Reject a bundle if the state serves a version of another one.
 
         Raises:
             ServeError: names both.

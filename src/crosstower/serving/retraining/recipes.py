@@ -88,7 +88,7 @@ def ranking_recipe(
 
 
 def check_training(recipe: Recipe, stage: str, given: Mapping[str, Any]) -> None:
-    """Refuse wrong keys of `training` before anything is trained.
+    """Reject wrong keys of `training` before anything is trained.
 
     Raises:
         RecipeError: names each of them.

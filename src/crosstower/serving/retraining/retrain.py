@@ -34,7 +34,7 @@ class Retrained:
         rows: number of new impressions.
         reasons: why it was not published.
         notes: sentences about rows that were left out.
-        figures: of the gate.
+        figures: measurements of the gate.
         seconds: that it took.
 
     """

@@ -259,7 +259,7 @@ def _is_input(time: str, schema: Schema) -> bool:
 
 
 def check_weights(start: Run, served: Run, *, key: str) -> None:
-    """Refuse a run whose weights are not those of a bundle's stage.
+    """Reject a run whose weights are not those of a bundle's stage.
 
     Args:
         start: the run.

@@ -19,7 +19,7 @@ Outcome = Literal["base", "running", "published", "refused", "failed", "interrup
 
 
 class VersionSummary(FrozenModel):
-    """A version: its verdict and figures."""
+    """A version: its verdict and measurements."""
 
     number: int
     version: str | None = Field(description="Content hash of the bundle; null if it has none.")

@@ -150,7 +150,7 @@ def local_version(folder: Path) -> Path:
 
 
 def _check_writable(folder: Address) -> None:
-    """Refuse an address before hours of training, not after."""
+    """Reject an address before hours of training, not after."""
     with tempfile.NamedTemporaryFile() as empty:
         try:
             upload(Path(empty.name), folder / _PROBE)

@@ -103,7 +103,7 @@ class Database(ABC):
 
     @abstractmethod
     def alone(self, work: str) -> AbstractContextManager[None]:
-        """Refuse the block while any process does the same kind of work.
+        """Run the block alone: no other process may do the same kind of work meanwhile.
 
         Args:
             work: its kind, a word such as retraining.

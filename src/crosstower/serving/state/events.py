@@ -34,7 +34,7 @@ def _now_if_none(value: Any) -> Any:
 
 
 def _given_time(value: Any) -> Any:
-    """Refuse numbers, whose unit would be a guess."""
+    """Reject numbers, whose unit would be a guess."""
     if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
         return value
     raise ValueError("expected a time with a time zone, such as 2026-01-31T18:30:00Z")

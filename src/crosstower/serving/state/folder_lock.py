@@ -16,7 +16,7 @@ _COMMAND, _WORKERS = "server.lock", "workers.lock"
 
 @contextmanager
 def only_server(folder: Path, *, seconds: float = 5.0) -> Generator[None]:
-    """Refuse a folder that another server uses, and keep others from it until the end.
+    """Reject a folder that another server uses, and keep others from it until the end.
 
     The command holds one lock file. Its workers share a second one, as they may outlive a command
     that was killed. The system releases the locks of a killed process.

@@ -32,7 +32,7 @@ def json_text(value: Any) -> str:
 
 
 def plain_json(value: Any) -> Any:
-    """Return `value`, refused if `json_text` refuses it."""
+    """Return `value`; raise the error of `json_text` if it has no JSON form."""
     json_text(value)
     return value
 

@@ -176,7 +176,7 @@ class PostgresDatabase(Database):
         return 0 if found is None else found[0]
 
     def check_scrub(self) -> None:
-        """Refuse a role that may not vacuum: PostgreSQL would skip its tables with a warning.
+        """Reject a role that may not vacuum: PostgreSQL would skip its tables with a warning.
 
         Raises:
             ServeError: it may not; names what to grant.

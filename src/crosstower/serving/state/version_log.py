@@ -58,7 +58,7 @@ class Entry:
         choice: number of the choice of a bundle, if the line is one.
         live: number of the version with this bundle, if the line is a choice; None for a bundle
             that was swapped to by its path.
-        detail: reasons, notes, figures and facts, as far as there are any.
+        detail: reasons, notes, measurements and facts, if there are any.
 
     """
 

@@ -60,7 +60,7 @@ class _Opener(Protocol):
 
 
 def check_installed(names: Sequence[str]) -> None:
-    """Refuse trackers whose package is missing.
+    """Reject trackers whose package is missing.
 
     Args:
         names: of trackers.

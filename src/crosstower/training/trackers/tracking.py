@@ -65,7 +65,7 @@ class Tracking:
                 observer.close()
 
     def conclude(self) -> None:
-        """Log test metrics, and keep report, figures and recipe."""
+        """Log test metrics, and upload the report, `metrics.json` and the recipe."""
         metrics = dict(_test_metrics(self._run))
         files = [self._run.folder / name for name in (REPORT, METRICS, "recipe.yaml")]
         present = [path for path in files if path.is_file()]
@@ -156,7 +156,7 @@ class TrainingTracker:
 
 
 def metrics_of(record: Mapping[str, Any]) -> dict[str, float]:
-    """Return the finite figures of an evaluation.
+    """Return the finite metrics of an evaluation.
 
     >>> metrics_of({"epoch": 0, "train_loss": 0.5, "valid": {"click.auc": 0.7}})
     {'train/loss': 0.5, 'epoch': 1.0, 'valid/click.auc': 0.7}
