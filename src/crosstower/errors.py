@@ -24,13 +24,13 @@ class RecipeError(CrosstowerError):
 
 
 class DataError(CrosstowerError):
-    """The data cannot be read, or does not hold what the schema declares."""
+    """The data cannot be read, or does not match the schema."""
 
     exit_code = 3
 
 
 class TrainingError(CrosstowerError):
-    """Training cannot go on: the loss is not finite, the disk is full."""
+    """Training cannot continue: the loss is not finite, the disk is full."""
 
     exit_code = 4
 
@@ -86,7 +86,7 @@ def _is_own(module: str) -> bool:
 
 
 def query_error(error: DataError) -> QueryError:
-    """Return the error of a query that has a bad cell; the number of its only row says nothing."""
+    """Return the error of a query with a bad cell, without the number of its only row."""
     return QueryError(f"query: {str(error).partition(' in row ')[0]}")
 
 

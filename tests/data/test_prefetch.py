@@ -125,7 +125,7 @@ def test_the_number_of_threads_is_left_alone() -> None:
 
 
 def test_the_items_are_closed_when_the_loop_is_left() -> None:
-    """By the thread that reads them, before the loop's own thread goes on."""
+    """By the thread that reads them, before the loop's own thread continues."""
     closed: list[str] = []
 
     def items() -> Iterator[int]:

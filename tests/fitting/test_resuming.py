@@ -88,7 +88,7 @@ def test_a_run_on_a_frame_says_how_to_go_on(
         main()
     assert exit_.value.code == 5
     assert "was trained on tables" in capsys.readouterr().err
-    with pytest.raises(RunError, match=r"has not finished; go on with: crosstower\.fit\("):
+    with pytest.raises(RunError, match=r"has not finished; continue with: crosstower\.fit\("):
         _ = Run.open(tmp_path / "cut").metrics
 
 
@@ -207,11 +207,11 @@ def test_what_cannot_be_ended_is_refused(recipe: Recipe, tmp_path: Path) -> None
         ct.fit(run.folder, resume=True, seeds=3)
     with pytest.raises(RunError, match=r"a folder, expected a recipe file.*resume"):
         ct.fit(run.folder)
-    with pytest.raises(RunError, match="go on with: crosstower fit --resume"):
+    with pytest.raises(RunError, match="continue with: crosstower fit --resume"):
         ct.fit(recipe, out=run.folder)
     for path in run.folder.rglob("*.safetensors"):
         path.unlink()
-    with pytest.raises(RunError, match="nothing has been trained yet; go on with"):
+    with pytest.raises(RunError, match="nothing has been trained yet; continue with"):
         ct.fit(run.folder, resume=True, finish=True, quiet=True)
 
 

@@ -44,7 +44,7 @@ def test_an_existing_folder_is_refused_with_the_way_on(recipe: Recipe, tmp_path:
         refuse_existing(tmp_path / "mine")
 
     run = fit(recipe, out=tmp_path / "run", quiet=True)
-    with pytest.raises(RunError, match="replace it with --overwrite, or go on with: "):
+    with pytest.raises(RunError, match="replace it with --overwrite, or continue with: "):
         refuse_existing(run.folder)
 
 
@@ -176,13 +176,13 @@ def test_an_interrupted_training_goes_on_where_it_was(
     address = f"{bucket}/runs/first"
 
     def stopped(*_: object, **__: object) -> None:
-        raise TrainingError("the disk is full; go on with: crosstower fit --resume RUN")
+        raise TrainingError("the disk is full; continue with: crosstower fit --resume RUN")
 
     with monkeypatch.context() as patch:
         patch.setattr("crosstower.fitting.fit._train", stopped)
         with pytest.raises(TrainingError, match=f"crosstower fit --resume {address}$"):
             fit(short(recipe), out=address, quiet=True)
-    with pytest.raises(RunError, match=f"or go on with: crosstower fit --resume {address}"):
+    with pytest.raises(RunError, match=f"or continue with: crosstower fit --resume {address}"):
         fit(short(recipe), out=address, quiet=True)
     assert str(fit(address, resume=True, quiet=True).place) == address
 

@@ -1,4 +1,4 @@
-"""A training goes on from an earlier run: ids, weights, optimiser states and statistics."""
+"""A training continues from an earlier run: ids, weights, optimiser states and statistics."""
 
 import shutil
 from dataclasses import dataclass
@@ -153,7 +153,7 @@ def test_the_first_checkpoint_holds_rows_and_states_of_the_known_ids(
 
 def test_the_report_says_where_the_run_started(tuesday: Run, monday: Run) -> None:
     notes = " ".join(tuesday.info.facts.notes)
-    assert "goes on from run monday" in notes
+    assert "continues from run monday" in notes
     assert "user_id: 15 new values, 5 dropped, 25 kept." in notes
     assert tuesday.info.warm_start == str(monday.folder)
 

@@ -20,7 +20,7 @@ def run(recipe: Recipe, tmp_path: Path) -> Run:
 
 def test_missing_predictions_say_how_to_go_on(run: Run) -> None:
     (run.model_folder("wide_deep", 1) / "test.parquet").unlink()
-    with pytest.raises(RunError, match="has not finished; go on with: crosstower fit --resume"):
+    with pytest.raises(RunError, match="has not finished; continue with: crosstower fit --resume"):
         write_results(run)
 
 

@@ -315,7 +315,7 @@ def test_a_training_is_ended_with_its_best_epoch(tmp_path: Path) -> None:
     assert all(torch.equal(best[k], v) for k, v in load_file(tmp_path / BEST).items())
     again = trainer(tmp_path).fit(resume=True)  # the end is kept
     assert again.step == 20
-    longer = trainer(tmp_path, epochs=6).fit(resume=True)  # and more epochs go on from there
+    longer = trainer(tmp_path, epochs=6).fit(resume=True)  # and more epochs continue from there
     assert (longer.epoch, longer.ended) == (6, False)
 
 

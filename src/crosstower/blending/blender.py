@@ -189,7 +189,7 @@ def fit_blend(spec: Blend, kinds: Mapping[str, HeadKind], frame: pl.DataFrame) -
 
 
 def load_blend(path: str | Path) -> FittedBlend:
-    """Read what `FittedBlend.save` wrote.
+    """Read a blend written by `FittedBlend.save`.
 
     Raises:
         RunError: the file is missing, damaged, or of a newer version.

@@ -64,7 +64,7 @@ def page_content(
 def ordered_rows(
     fitted: FittedBlend, frame: pl.DataFrame, measured: Measured, user: str
 ) -> pl.DataFrame:
-    """Return the rows list by list: rank, score, what each task adds, and all that was there."""
+    """Return the rows list by list: rank, score, contribution per task, and original columns."""
     parts = {f"{task}__part": part for task, part in fitted.parts(frame).items()}
     table = frame.with_columns(
         pl.Series("rank", measured.rank),
@@ -102,7 +102,7 @@ def _front(
 
 
 def _distributions(fitted: FittedBlend, frame: pl.DataFrame, by: str | None) -> list[Distribution]:
-    """Return the histograms of each task's predictions and of what they add, type by type."""
+    """Return histograms of each task's predictions and contributions, per content type."""
     places = [("all", np.arange(frame.height))]
     if by is not None:
         types = types_of(frame, by)

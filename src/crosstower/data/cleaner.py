@@ -187,7 +187,7 @@ class Cleaner:
 
 @dataclass(frozen=True)
 class _Label:
-    """The labels of a task: their column in cleaned frames, their source, and what they need."""
+    """The labels of a task: their column in cleaned frames, their source, and other inputs."""
 
     name: str
     source: str
@@ -227,14 +227,14 @@ def _labels(tasks: Mapping[str, Task]) -> list[_Label]:
 
 
 def label_reader(task: Task) -> Callable[[pl.Series], Cells]:
-    """Return what reads the cells of a label column as numbers."""
+    """Return the reader of a label column, which turns cells into numbers."""
     if isinstance(task, Binary) and task.positive is not None:
         return partial(_positive, positive=task.positive)
     return number_cells
 
 
 def label_cells(task: Task, cells: Cells) -> Cells:
-    """Return the labels of a task, from what its `label_reader` gave."""
+    """Return the labels of a task from the numbers of its `label_reader`."""
     if isinstance(task, Regression):
         return _regression_label(task, cells)
     if isinstance(task, Rating):

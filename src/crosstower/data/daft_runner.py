@@ -53,7 +53,7 @@ def _imported(name: str, *, extra: str, key: str) -> Any:
 def map_pieces(
     work: Callable[[T], R], pieces: Sequence[T], runner: Runner | None = None
 ) -> Iterator[R]:
-    """Yield what a function returns for each piece, in their order; pieces run side by side.
+    """Yield the result of a function per piece, in order; pieces run in parallel.
 
     Args:
         work: can be pickled, as can pieces and results; several threads may call it at once.

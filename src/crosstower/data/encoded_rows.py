@@ -162,7 +162,7 @@ class EncodedRows:
         self._sizes.append(size)
 
     def followed_by(self, other: EncodedRows, folder: Path) -> EncodedRows:
-        """Return these rows and those of another split, in memory as far as both go.
+        """Return these rows and those of another split, in memory while both fit.
 
         Args:
             other: of the same columns.

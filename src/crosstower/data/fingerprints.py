@@ -208,7 +208,7 @@ class FingerprintCounter:
         self.numbered.merge(other.numbered)
 
     def finish(self) -> tuple[Fingerprints, str]:
-        """Return what recognises the training rows, and the hash of all rows."""
+        """Return the hashes that recognise training rows, and the hash of all rows."""
         return Fingerprints.of(self.trained, self.held_out), self.numbered.fingerprint
 
 

@@ -1,4 +1,4 @@
-"""The raw rows behind the stored predictions: what of a data set was kept from the training."""
+"""The raw rows behind the stored predictions: the valid and test rows of a data set."""
 
 from __future__ import annotations
 

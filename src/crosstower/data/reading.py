@@ -262,7 +262,7 @@ def _anchored(recipe: Recipe) -> Recipe:
 
 
 def undivided(recipe: Recipe, *, times: bool = False) -> Recipe:
-    """Return a recipe for other rows, which its split says nothing of.
+    """Return a recipe for other rows, to which its split does not apply.
 
     The time of the split stays that of the rows if the history of a retriever reads times.
 

@@ -167,7 +167,7 @@ class DatasetCounter:
         return stats, fingerprints
 
     def _missing(self, unseen: list[str]) -> list[str]:
-        """Return sentences about what was skipped, unseen or missing."""
+        """Return sentences about skipped rows, unseen values and missing labels."""
         skipped = [f"{n:,} rows left out for '{c}'" for c, n in self.skipped.items()]
         missing = [
             f"{task}: {self.rows[split] - labels.count:,} of {self.rows[split]:,} {split} rows have"

@@ -17,7 +17,7 @@ _PLACE = ("request_id", "item_id")
 def preferences(
     events: pl.DataFrame, units: pl.DataFrame, experiment: Experiment
 ) -> tuple[tuple[InterleavedArm, ...], list[str]]:
-    """Return the preference per interleaved arm, and notes about clicks that nobody gets.
+    """Return the preference per interleaved arm, and notes about clicks without credit.
 
     A click belongs to the team in its own `attributes.team`, else to that of the impression with
     its request and item. Several clicks on one item of one list count once.

@@ -43,7 +43,7 @@ def create_run(
     start: Run | None = None,
     overwrite: bool = False,
 ) -> Run:
-    """Write the folder of a run that has not begun: encoder, recipe, and what is known of it.
+    """Write the folder of a run that has not begun: encoder, recipe and facts.
 
     Args:
         folder: must not exist, unless it is overwritten.
@@ -53,7 +53,7 @@ def create_run(
         seeds: one per training run of each model.
         tables: whether the rows were given as tables.
         notes: sentences for the report, in addition to those about the data.
-        learned: what a warm start from this run goes on from.
+        learned: state from which a warm start from this run continues.
         start: the run that this one starts from.
         overwrite: remove the run in the folder, if there is one.
 
@@ -83,7 +83,7 @@ def create_run(
 
 
 def _own_modules(recipe: Recipe, models: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Return {name: module} of the entries of one's own that a run needs."""
+    """Return {name: module} of the custom entries that a run needs."""
     columns = recipe.schema_.columns.values()
     found = MODELS.own(models) | COLUMNS.own(column.kind for column in columns)
     found |= SEQUENCES.own(c.pooling for c in columns if isinstance(c, ListColumn))

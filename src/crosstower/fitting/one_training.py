@@ -73,7 +73,7 @@ class OneTraining:
         return is_over(read_position(last), limits_of(self.run.recipe.training))
 
     def reopen(self) -> str | None:
-        """Remove what was made from weights that will change.
+        """Remove files made from weights that will change.
 
         Returns:
             A sentence about an index that was removed, empty if none was; None if the training is
@@ -94,7 +94,7 @@ class OneTraining:
         return f"{index}: removed, as its vectors are of the former weights; make it again: {again}"
 
     def go(self, bar: Progress, *, finish: bool) -> None:
-        """Train (or go on), then look at the test rows with the best weights.
+        """Train (or continue), then evaluate the best weights on the test rows.
 
         Where the recipe asks for a refit, the weights tested are those of a second training run, on
         train and valid rows; `finish` leaves it out.
@@ -108,7 +108,7 @@ class OneTraining:
         job.conclude(model, self.folder, refit)
 
     def train(self, bar: Progress, *, finish: bool = False) -> tuple[Position, nn.Module]:
-        """Train (or go on) without a look at the test rows; return where it ended, and the model.
+        """Train (or continue) without the test rows; return the last position and the model.
 
         Args:
             bar: shows the progress.
@@ -135,7 +135,7 @@ class OneTraining:
         return model
 
     def _drop_stale(self, place: Path, settings: Training) -> None:
-        """Remove a refit of fewer epochs, unless it can go on: a schedule's rates were others."""
+        """Remove a refit of fewer epochs if a schedule's rates would now differ."""
         last = place / LAST
         if settings.schedule == "constant" or not is_stored(last):
             return
@@ -181,7 +181,7 @@ class OneTraining:
         if not (earlier / "run.json").is_file():
             raise RunError(
                 f"{self.run.folder}: the training of {self.name} with seed {self.seed} starts from"
-                f" {earlier}, which holds no run any more; put that run back, then go on with:"
+                f" {earlier}, which holds no run any more; put that run back, then continue with:"
                 f" {self.run.resume}"
             )
         write_start(

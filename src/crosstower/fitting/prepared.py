@@ -103,7 +103,7 @@ def store_prepared(folder: Path, recipe: Recipe, job: Job, learned: Learned) -> 
         folder: exists and is empty.
         recipe: of the job, all paths absolute.
         job: its rows are read.
-        learned: what a warm start goes on from.
+        learned: state from which a warm start continues.
 
     """
     shards = job.store(folder)
@@ -139,13 +139,13 @@ def refuse_with_prepared(data: Any, warm_start: Any) -> None:
         raise RecipeError("prepared: already holds the rows; drop data, valid and test")
     if warm_start is not None:
         raise RecipeError(
-            "prepared: has an encoder of its own, but a warm start goes on with the encoder of the"
+            "prepared: has an encoder of its own, but a warm start uses the encoder of the"
             " earlier run; drop prepared (--prepared) or warm_start (--from)"
         )
 
 
 def differences(before: Recipe, after: Recipe) -> Iterator[str]:
-    """Yield what makes the encoded rows of two recipes differ."""
+    """Yield the options by which the encoded rows of two recipes differ."""
     one, other = dict(_that_matters(before)), dict(_that_matters(after))
     for key in dict.fromkeys([*one, *other]):
         if one.get(key) != other.get(key):

@@ -60,7 +60,7 @@ def continued(folder: Path, recipe: Recipe, seeds: int | None, *, tables: bool) 
         )
     if run.info.tables and not tables and not recipe.data.is_named:
         raise RunError(
-            f"{folder}: was trained on tables, which no file holds; go on with: {run.resume}"
+            f"{folder}: was trained on tables, which no file holds; continue with: {run.resume}"
         )
     return _resumed(run, recipe, tables=tables)
 
@@ -76,8 +76,8 @@ def _resumed(run: Run, recipe: Recipe, *, tables: bool) -> Run:
         pairs = (f"{k}: {before.get(k)!r}, now {after.get(k)!r}" for k in wrong[:3])
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise RunError(
-            f"{run.folder}: was trained by another recipe ({'; '.join(pairs)}{more}); going on may"
-            f" change {', '.join(MAY_CHANGE)}. Resume with {run.folder / 'recipe.yaml'}, or choose"
+            f"{run.folder}: was trained by another recipe ({'; '.join(pairs)}{more}); a resumed run"
+            f" may change {', '.join(MAY_CHANGE)}. Resume with {run.folder / 'recipe.yaml'}, or choose"
             " another folder with --out"
         )
     kept = {key: getattr(run.recipe.data, key) for key in _ROWS}
@@ -97,7 +97,7 @@ def _flat(plain: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any
 
 
 def going_on(run: Run, facts: DatasetStats, *, finish: bool) -> Run:
-    """Return the run that goes on, and keep its recipe.
+    """Return the run that continues, and keep its recipe.
 
     Args:
         run: from `continued`.
@@ -163,7 +163,7 @@ def _begun(run: Run) -> Run:
     main = next(iter(run.info.models))
     seeds = tuple(seed for seed in run.info.seeds if _steps(run, main, seed))
     if not seeds:
-        raise RunError(f"{run.folder}: nothing has been trained yet; go on with: {run.resume}")
+        raise RunError(f"{run.folder}: nothing has been trained yet; continue with: {run.resume}")
     models = {
         name: model
         for name, model in run.info.models.items()

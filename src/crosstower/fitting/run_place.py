@@ -42,7 +42,7 @@ def place_of_run(recipe: Any, out: Any, *, resume: bool) -> Path | None:
         return None
     if not resume:
         raise RunError(
-            f"{recipe}: a folder, expected a recipe file; go on with a run with resume (--resume)"
+            f"{recipe}: a folder, expected a recipe file; continue a run with resume (--resume)"
         )
     return place
 
@@ -90,7 +90,9 @@ def refuse_existing(
             return
         way = f"; overwrite {reason}"
     else:
-        way = f", replace it with --overwrite, or go on with: {_resume(folder)}" if is_run else ""
+        way = (
+            f", replace it with --overwrite, or continue with: {_resume(folder)}" if is_run else ""
+        )
     raise RunError(f"{folder}: already exists; choose another folder with --out, remove it{way}")
 
 
@@ -140,14 +142,14 @@ def refuse_overwriting(out: Any, *, resume: bool) -> None:
 
     Args:
         out: the folder of the run, as given.
-        resume: whether the run goes on.
+        resume: whether the run continues.
 
     Raises:
         RunError: it is one of these.
 
     """
     if resume:
-        raise RunError("overwrite: not allowed with resume, which goes on with the run; drop one")
+        raise RunError("overwrite: not allowed with resume, which continues the run; drop one")
     if processes() > 1 or (out is not None and isinstance(place_of(out, error=RunError), Address)):
         raise RunError(
             f"overwrite: not allowed for {out or 'this run'}, which is at an address or trained by"

@@ -29,7 +29,7 @@ def read_once(
         read: reads the rows of the job.
         job: of the recipe.
         recipe: all paths absolute.
-        learned: what a warm start goes on from, once the rows are read.
+        learned: state from which a warm start continues, once the rows are read.
         folder: of the files, which every process reads.
         world: of the training.
 

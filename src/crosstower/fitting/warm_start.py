@@ -138,7 +138,7 @@ def freeze_notes(fitted: EncoderFit) -> list[str]:
 
 def start_notes(earlier: Run, encoder: Encoder) -> list[str]:
     """Return sentences for the report: the earlier run, and the values that came and went."""
-    notes = [f"Warm start: the training goes on from run {earlier.folder.name}."]
+    notes = [f"Warm start: training continues from run {earlier.folder.name}."]
     for name, source in code_sources(earlier.encoder, encoder).items():
         if name not in encoder.tables:
             if (source == NEW).all():
@@ -187,7 +187,7 @@ def _checkpoint(earlier: Run, model: str, seed: int) -> Path:
     if not is_stored(path):
         raise RunError(
             f"{earlier.folder}: the training of {model} with seed {seed} has no best weights yet;"
-            f" go on with: {earlier.resume}"
+            f" continue with: {earlier.resume}"
         )
     return path
 
@@ -203,7 +203,7 @@ def write_start(
     seed: int,
     objective: Mapping[str, Tensor],
 ) -> None:
-    """Write the first checkpoint of a training run that goes on from an earlier run.
+    """Write the first checkpoint of a training run that continues from an earlier run.
 
     Args:
         path: of the checkpoint.

@@ -46,7 +46,7 @@ class HistoryAges:
         return [one.times for one in self.lists]
 
     def without(self, names: Iterable[str]) -> list[str]:
-        """Return raw columns but those of ages, which nobody gives."""
+        """Return raw columns without those of ages, which no input contains."""
         ages = set(self.columns.values())
         return [name for name in names if name not in ages]
 

@@ -21,7 +21,7 @@ _TRAIN, _VALID = SPLITS.index("train"), SPLITS.index("valid")
 
 
 def leak_notes(retrieval: Recipe, ranking: Recipe, source: Source, tested: Indices) -> list[str]:
-    """Return what is to be said of rows that test the one run and made the other.
+    """Return notes about rows that test one run and were used to train the other.
 
     Rows that validated the ranker chose its epoch and fitted its calibration and its blend, so
     they make its lists look better too.

@@ -194,7 +194,7 @@ def stages_of(values: Values, *, seed: int = 0) -> tuple[Stage, ...]:
 
 
 def lifts_of(values: Values, *, seed: int = 0) -> tuple[Lift, ...]:
-    """Return what each stage changes against the one before it, over the same queries.
+    """Return the changes by each stage compared with the one before it, over the same queries.
 
     After these: what the ranker and the blend would show had they had all items, the best order
     of the candidates against the funnel's last stage, and the lists without each source.

@@ -164,7 +164,7 @@ def _nearest_parts(
     size: int,
     where: str | None,
 ) -> list[Part]:
-    """Return what the retrieval model finds for each query; nothing if it is no source."""
+    """Return the retrieval model's items for each query; none if it is not a source."""
     if not size:
         return [NOTHING] * len(queries)
     places, scores = _nearest(retriever, vectors, queries, size, where)

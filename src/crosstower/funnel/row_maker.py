@@ -330,7 +330,7 @@ def before_counts(needed: Iterable[str], counts: Iterable[EventCount]) -> list[s
 
 
 def _before_joins(needed: Iterable[str], tables: tuple[JoinedSource, ...]) -> list[str]:
-    """Return what rows must hold for the joins to give the rest: columns and keys."""
+    """Return the columns and keys that rows need before the joins add the others."""
     wanted = list(needed)
     for table in reversed(tables):
         added = set(table.table.columns) - {table.on}

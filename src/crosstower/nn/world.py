@@ -65,7 +65,7 @@ class World:
         return []
 
     def by(self, rank: int, work: Callable[[], Any]) -> Any:
-        """Return what `work` returns in the process of a rank, which alone does it.
+        """Run `work` in the process of a rank only, and return its result everywhere.
 
         Args:
             rank: of the process.
@@ -76,7 +76,7 @@ class World:
         return work()
 
     def first(self, work: Callable[[], Any]) -> Any:
-        """Return what `work` returns in the process of rank 0, which alone does it.
+        """Run `work` in the process of rank 0 only, and return its result everywhere.
 
         Args:
             work: returns plain data: numbers, texts, None, lists and dicts with texts as keys.

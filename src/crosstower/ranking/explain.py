@@ -121,7 +121,7 @@ def shapley_values(
 
 
 def _credited(values: Floats, rank: NDArray[np.int64], columns: Sequence[str]) -> TaskExplanation:
-    """Return what each column changed at its turn, on average.
+    """Return the mean change by each column at its turn.
 
     Args:
         values: `[2 rows, M + 1]`, predictions after each turn.

@@ -53,7 +53,7 @@ _VALIDATION_ROWS = 8192
 
 
 def _ranges(recipe: Recipe) -> dict[str, tuple[float, float]]:
-    """Return what calibrated predictions of a task must not leave."""
+    """Return the limits of calibrated predictions by task."""
     ranges: dict[str, tuple[float, float]] = {}
     for name, task in recipe.schema_.tasks.items():
         if isinstance(task, Rating):
@@ -66,7 +66,7 @@ def _ranges(recipe: Recipe) -> dict[str, tuple[float, float]]:
 
 
 def balance_of(recipe: Recipe) -> Balance:
-    """Return what weighs the tasks of a recipe against one another."""
+    """Return the balance of a recipe's task losses."""
     tasks, settings = recipe.schema_.tasks.values(), recipe.training
     weights = [task.weight for task in tasks]
     match settings.task_balance:
@@ -81,7 +81,7 @@ def balance_of(recipe: Recipe) -> Balance:
 
 
 class RankingJob:
-    """How a ranker learns from labelled rows, and what it makes of them.
+    """The training job of a ranker: labelled rows in, model and results out.
 
     Args:
         recipe: with tasks.
@@ -143,7 +143,7 @@ class RankingJob:
         self._take(self.prepared, facts.model_copy(update={"notes": (*counted, *facts.notes)}))
 
     def store(self, folder: Path) -> Shards:
-        """Write the encoded rows, and what else a training run of them needs."""
+        """Write the encoded rows, and the other files that training needs."""
         shards = store_rows(self.prepared, folder)
         self._save_counts(folder)
         return shards
@@ -249,7 +249,7 @@ class RankingJob:
             write_parquet(frame, folder / name)
 
     def save(self, folder: Path) -> None:
-        """Write what recognises the training rows, and the counts at the end of the event logs."""
+        """Write the hashes of the training rows, and the counts at the end of the event logs."""
         self._save_counts(folder)
         self.prepared.fingerprints.save(folder)
 

@@ -106,7 +106,7 @@ class Ranker:
         return Scorer(self.encoder, self.model, self.calibrators, self.blend, precision)
 
     def tally(self) -> Tally:
-        """Return what counts rows while they are scored, and recognises the training rows.
+        """Return the tally of scored rows, which also recognises training rows.
 
         Those of a run with a bias tower are not recognised, as they are scored without their bias
         columns.

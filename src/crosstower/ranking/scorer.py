@@ -111,7 +111,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Scorer:
-    """A trained model with all that comes after it.
+    """A trained model with calibration and blend.
 
     `model` is the model itself, or an exported form of it, which computes in float32. `precision`
     is that of the matrix products; all before and after them is in float32 or better.
@@ -142,7 +142,7 @@ class Scorer:
         return list(dict.fromkeys([*([by] if by is not None else []), *blended]))
 
     def of_rows(self) -> Scorer:
-        """Return what scores rows by themselves: without the diversity of lists and its columns."""
+        """Return a scorer of single rows: without the diversity of lists and its columns."""
         if self.blend is None:
             return self
         spec = self.blend.spec.model_copy(update={"diversity": None})
@@ -276,7 +276,7 @@ def _padded_rows(batch: Batch) -> int:
 
 
 def calibrated(frame: pl.DataFrame, calibrators: Calibrators) -> pl.DataFrame:
-    """Return predictions put right; what they were before is kept as `TASK__raw`."""
+    """Return calibrated predictions; the uncalibrated ones are kept as `TASK__raw`."""
     changed = calibrators.apply(frame)
     before = [frame[f"{task}{PREDICTION}"].alias(f"{task}{RAW}") for task in changed]
     right = [pl.Series(f"{task}{PREDICTION}", values) for task, values in changed.items()]

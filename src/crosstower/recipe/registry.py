@@ -103,7 +103,7 @@ class Registry(Generic[T]):
         """Return an entry, None if there is no such name.
 
         Raises:
-            RecipeError: a module of one's own cannot be imported.
+            RecipeError: a custom module cannot be imported.
 
         """
         import_own_modules()  # one that is wrong is reported even if nothing needs it
@@ -122,7 +122,7 @@ class Registry(Generic[T]):
             fits: whether an entry is allowed there; all are by default.
 
         Raises:
-            RecipeError: there is no such entry, it is not allowed, or a module of one's own
+            RecipeError: there is no such entry, it is not allowed, or a custom module
                 cannot be imported.
 
         """
@@ -138,7 +138,7 @@ class Registry(Generic[T]):
         Built-in ones come first, ordered by module, whichever was imported first.
 
         Raises:
-            RecipeError: a module of one's own cannot be imported.
+            RecipeError: a custom module cannot be imported.
 
         """
         self.load()
@@ -199,7 +199,7 @@ def import_own_modules() -> None:
 
 
 def require_own(modules: Mapping[str, str], *, where: str) -> None:
-    """Reject a run that needs entries of one's own which this process does not know.
+    """Reject a run that needs custom entries unknown to this process.
 
     Args:
         modules: {name: the module that registered it when the run was trained}.

@@ -162,7 +162,7 @@ class Schema(FrozenModel):
         return {time: how for time, how in reversed(times) if time not in others}
 
     def event_inputs(self) -> tuple[EventCount | EventList, ...]:
-        """Return what the model reads of earlier events: `counts`, then `event_lists`."""
+        """Return the inputs from earlier events: `counts`, then `event_lists`."""
         columns = self.columns
         found = [(c.counts(), c.event_list(name, columns)) for name, c in columns.items()]
         counts = dict.fromkeys(count for some, _ in found for count in some)

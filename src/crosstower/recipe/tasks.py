@@ -1,4 +1,4 @@
-"""Tasks: what a model predicts, and how its labels are read."""
+"""Tasks: targets of a model, and how their labels are read."""
 
 from __future__ import annotations
 

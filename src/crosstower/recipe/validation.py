@@ -33,7 +33,7 @@ def explained(error: ValidationError, kind: type[BaseModel], *, where: str = "")
 
 
 def unknown_key(kind: type[BaseModel], location: tuple[Any, ...]) -> str:
-    """Return what to say of an unknown key at a location in plain data, with those allowed."""
+    """Return the message about an unknown key in plain data, with the allowed keys."""
     allowed = _walk(kind.model_json_schema(), location)[1]
     hint = did_you_mean(str(location[-1]), allowed)
     return f"unknown key{hint}; allowed: {', '.join(allowed)}"

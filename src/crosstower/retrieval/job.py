@@ -72,7 +72,7 @@ def retrieval_monitor(recipe: Recipe) -> tuple[str, bool]:
 
 
 class RetrievalJob:
-    """How a retriever learns from pairs, and what it makes of them.
+    """The training job of a retriever: pairs in, model and results out.
 
     Args:
         recipe: with a `retrieval` section.

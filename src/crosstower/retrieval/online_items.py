@@ -195,7 +195,7 @@ class OnlineItems:
     def nearest_each(
         self, x: Floats, k: int, *, where: str | None = None, excluded: Sequence[Indices]
     ) -> list[tuple[Indices, Floats]]:
-        """Return what `nearest` returns for each query `[Q, D]`, with places to leave out of each.
+        """Return the result of `nearest` per query `[Q, D]`, with places to leave out of each.
 
         A result does not depend on the other queries. Engines that cannot be searched by place get
         one query at a time.

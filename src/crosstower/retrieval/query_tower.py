@@ -14,7 +14,7 @@ from crosstower.values.codes import Vocabulary
 
 
 def query_difference(first: Retriever, second: Retriever) -> str | None:
-    """Return the first difference of two query towers in words, None if they are the same.
+    """Return the first difference of two query towers as text, None if they are the same.
 
     The comparison covers the columns of the query and the history, the state of their encoders,
     the layers of the tower, and the embeddings that it reads.

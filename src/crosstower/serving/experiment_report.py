@@ -116,7 +116,7 @@ def _check_size(
 
 
 def _answer(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the report as plain data, or the error in words."""
+    """Return the report as plain data, or the error message."""
     experiment = Experiment.model_validate_json(given["experiment"])
     try:
         report = state_report(given["state"], experiment, most_events=given["most_events"])

@@ -1,4 +1,4 @@
-"""JSON documents with a format number, and files with checksums: read back, or refused in words."""
+"""JSON documents with a format number, and files with checksums, verified when read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def facts_of(path: Path) -> FileFacts:
 
 
 def fault_of(path: Path, facts: FileFacts) -> str | None:
-    """Return what is wrong with a file, None if it is as its facts say; sizes are compared first.
+    """Return the difference of a file from its facts, None if equal; sizes are compared first.
 
     >>> fault_of(Path("nowhere"), FileFacts(bytes=1, sha256="ab"))
     'missing'
@@ -43,7 +43,7 @@ def fault_of(path: Path, facts: FileFacts) -> str | None:
 
 
 def size_fault_of(path: Path, facts: FileFacts) -> str | None:
-    """Return what is wrong with a file by its size, None if it is as its facts say."""
+    """Return the difference of a file's size from its facts, None if equal."""
     if not path.is_file():
         return "missing"
     size = path.stat().st_size

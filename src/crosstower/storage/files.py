@@ -106,7 +106,7 @@ def write_atomic(path: Place, content: bytes) -> None:
 
 
 def same_file(source: Path, path: Path) -> None:
-    """Make `path` hold what `source` holds, whole or not at all; a link where the disk has links.
+    """Copy `source` to `path` atomically; by a hard link where the disk has links.
 
     Later changes of either, if written aside and renamed, leave the other as it is.
     """

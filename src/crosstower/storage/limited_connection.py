@@ -24,7 +24,7 @@ class LimitedConnection(psycopg.Connection[tuple[Any, ...]]):
     reason: Callable[[], str | None] = staticmethod(lambda: None)
 
     def wait(self, gen: PQGen[Result], *more: Any, **options: Any) -> Result:
-        """Consume a generator of psycopg, as far as the limit allows."""
+        """Consume a generator of psycopg, up to the time limit."""
         return super().wait(self._limited(gen), *more, **options)
 
     def _limited(self, gen: PQGen[Result]) -> PQGen[Result]:

@@ -75,7 +75,7 @@ def save_checkpoint(
         optimizers: their states.
         position: progress of the training.
         objective: its state.
-        average: of the weights, to go on with it.
+        average: of the weights, to be continued.
         world: of the training; all of its processes call this.
 
     Raises:
@@ -193,7 +193,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Position]:
 
 def _refuse_weights_alone(path: Path, tensors: Mapping[str, Tensor]) -> None:
     if "random" not in tensors:
-        raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
+        raise RunError(f"{path}: weights alone, no checkpoint to continue from; train again")
 
 
 def read_position(path: Path) -> Position:
@@ -205,11 +205,11 @@ def read_position(path: Path) -> Position:
     """
     metadata = read_metadata(path)
     if "position" not in metadata:
-        raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
+        raise RunError(f"{path}: weights alone, no checkpoint to continue from; train again")
     if metadata.get("format") != FORMAT:
         raise RunError(
             f"{path}: a checkpoint of format {metadata.get('format', '1')}, this version of"
-            f" crosstower goes on from format {FORMAT}; train again"
+            f" crosstower continues from format {FORMAT}; train again"
         )
     position = Position(**json.loads(metadata["position"]))
     position.limits = (position.limits[0], position.limits[1])  # JSON has lists alone

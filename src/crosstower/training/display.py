@@ -28,7 +28,7 @@ def run_html(run: Run) -> str:
     seeds = f"{len(run.info.seeds)} seed{'s' if len(run.info.seeds) > 1 else ''}"
     title = f"{run.recipe.name}: {next(iter(run.info.models))}, {seeds}; rows: {rows}"
     if not (run.folder / METRICS).is_file():
-        return html_table(title, [], [], notes=[f"Not finished; go on with: {run.resume}"])
+        return html_table(title, [], [], notes=[f"Not finished; continue with: {run.resume}"])
     if not run.tested:
         return _untested_html(run, title)
     metrics, cells = run.metrics, list[list[str]]()

@@ -28,7 +28,9 @@ def read_predictions(run: Run, model: str, seed: int, name: str = TEST) -> pl.Da
     if name == TEST and not run.tested:
         raise untested(run)
     if not path.is_file():
-        raise RunError(f"{path}: missing, the training has not finished; go on with: {run.resume}")
+        raise RunError(
+            f"{path}: missing, the training has not finished; continue with: {run.resume}"
+        )
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -203,7 +205,7 @@ def untested_notes(run: Run) -> tuple[str, ...]:
 
 
 def refit_notes(run: Run) -> tuple[str, ...]:
-    """Return what the test metrics are of, where the recipe trains again on valid rows."""
+    """Return a note about the tested weights, where the recipe trains again on valid rows."""
     if not run.recipe.training.refit:
         return ()
     main = next(iter(run.info.models))

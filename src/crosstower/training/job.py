@@ -40,7 +40,7 @@ class Job(Protocol):
         ...
 
     def store(self, folder: Path) -> Shards:
-        """Write the encoded rows as shards, and what else a training run of them needs.
+        """Write the encoded rows as shards, and the other files that training needs.
 
         Args:
             folder: exists; see `write_prepared`.
@@ -90,7 +90,7 @@ class Job(Protocol):
         ...
 
     def prepare_model(self, model: nn.Module) -> None:
-        """Give a new model what it takes from the training rows, apart from batches."""
+        """Initialise a new model with data of the training rows, such as a graph."""
         ...
 
     def objective(self) -> Objective:

@@ -9,7 +9,7 @@ from crosstower.training.protocols import Observer
 
 
 class Observers:
-    """Passes all that is observed on to several observers, in their order.
+    """Passes all observations on to several observers, in order.
 
     Args:
         observers: such as a progress bar and a tracker.

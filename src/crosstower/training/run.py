@@ -154,7 +154,7 @@ class Run:
         path = self.folder / METRICS
         if not path.is_file():
             raise RunError(
-                f"{self.folder}: the training has not finished; go on with: {self.resume}"
+                f"{self.folder}: the training has not finished; continue with: {self.resume}"
             )
         return json.loads(path.read_bytes())
 
@@ -242,7 +242,7 @@ class Run:
 
     @property
     def resume(self) -> str:
-        """How to go on with the run: a command, or a call where the rows were tables."""
+        """Command that continues the run, or a Python call if the rows were tables."""
         if not self.info.tables:
             return f"crosstower fit --resume {self.place}"
         rows, split = "data=ROWS", self.recipe.data.split

@@ -53,7 +53,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def follow(self) -> None:
-        """Bring the averages of what the next step changes up to date; call it before the step."""
+        """Update the averages of the rows that the next step changes; call it before the step."""
         for name, weights in self._weights.items():
             if weights.grad is not None:
                 rows = coalesce(weights.grad)[0] if weights.grad.is_sparse else slice(None)
@@ -87,7 +87,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned; averages that are not in it were filled in place.
+        """Restore the result of `state`; averages that are not in it were filled in place.
 
         Without a number of steps, as after a warm start, the average begins with the weights.
         """

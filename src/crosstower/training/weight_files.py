@@ -63,7 +63,7 @@ class RowBlock:
 
 @dataclass(frozen=True)
 class _Index:
-    """An index: what is kept with the tensors, and their files relative to its folder."""
+    """An index: metadata of the tensors, and their files relative to its folder."""
 
     metadata: dict[str, Any]
     places: dict[str, str]
@@ -221,7 +221,7 @@ def same_tensors(source: Path, path: Path) -> None:
 
 
 def remove_stored(path: Path) -> None:
-    """Remove what is stored under a path, if anything, in either form."""
+    """Remove the files stored under a path, if any, in either form."""
     path.unlink(missing_ok=True)
     index_of(path).unlink(missing_ok=True)
     remove_unused(path.parent)

@@ -55,7 +55,7 @@ def hash_ids(ids: pl.Series, seed: int = 0) -> U64:
 
 
 def hash_id(value: int | str) -> int:
-    """Return what `hash_ids` gives for one canonical id, in whole numbers of Python."""
+    """Return the result of `hash_ids` for one canonical id, as a Python integer."""
     data, power, total = str(value).encode(), 1, 0
     for byte in data:
         power = power * int(_POWER_BASE) & _ALL_BITS

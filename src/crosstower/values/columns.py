@@ -28,7 +28,7 @@ _ID_ADVICE = "store ids as integers or text, as floating-point numbers round the
 
 @dataclass(frozen=True)
 class Cells:
-    """Values `[B]` of a column, which of them are bad, and what to say of those."""
+    """Values `[B]` of a column, a mask of the bad ones, and the words of their message."""
 
     values: pl.Series
     bad: pl.Series
@@ -204,7 +204,7 @@ def matched(ids: pl.Series, known: pl.Series) -> pl.Series:
 
 
 def matched_id(value: Id, known: pl.Series) -> Id | None:
-    """Return what `matched` gives for one canonical id; None where it cannot be among them."""
+    """Return the result of `matched` for one canonical id; None if it cannot be among them."""
     text = known.dtype == pl.String
     if text and type(value) is str:
         return value

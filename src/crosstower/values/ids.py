@@ -52,7 +52,7 @@ def id_of(value: Any) -> Id | None:
 
 
 def given_id(name: str, value: Any) -> Id:
-    """Return the canonical id of a value of a request; `name` is what messages call it.
+    """Return the canonical id of a value of a request; `name` is its name in messages.
 
     Raises:
         QueryError: it is empty, or cannot be an id.

@@ -40,7 +40,7 @@ class Instants:
 
     @staticmethod
     def none(rows: int) -> Instants:
-        """Return what values have that are no moments."""
+        """Return the instants of values that are not times: all null."""
         nothing = pl.repeat(None, rows, dtype=pl.Int64, eager=True)
         return Instants(nothing, _zeros(rows), _flags(rows, value=False))
 
@@ -138,7 +138,7 @@ def counted_instants(cells: pl.Series, unit: int | None = None) -> Instants:
 
 
 def steps_per_second(number: float) -> int:
-    """Return 1, 1000, a million or a billion: what a number since 1970 counts, by its size.
+    """Return the units per second of a number since 1970, by its size: 1, 1000, 10^6 or 10^9.
 
     Numbers below 100 billion, without their sign, count seconds, those below a thousand times as
     much milliseconds, and so on: each unit is read from 1973 to 5138.

@@ -27,7 +27,7 @@ class Numerals:
 
     @staticmethod
     def none(rows: int) -> Numerals:
-        """Return what values have that are no numbers."""
+        """Return the numerals of values that are not numbers: all null."""
         nothing = pl.repeat(None, rows, dtype=pl.Int64, eager=True)
         return Numerals(nothing, nothing.fill_null(0))
 

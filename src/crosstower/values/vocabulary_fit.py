@@ -1,4 +1,4 @@
-"""Learn vocabularies from training rows, and go on with them from training to training.
+"""Learn vocabularies from training rows, and extend them from one training run to the next.
 
 New values come in, old ones make room. Counts are frames of `value`, `count` and `last`, the
 number of the training that saw the value last.

@@ -1,4 +1,4 @@
-"""Counts at the end of a log as files: a server goes on from them as if it had seen the log."""
+"""Counts at the end of a log as files: a server continues from them as if it had seen the log."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the next training goes on from, as files."""
+"""What the next training continues from, as files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -121,7 +121,7 @@ def test_moments_beyond_the_largest_number_are_still_numbers(tmp_path: Path) -> 
 def test_a_memory_that_was_edited_is_named(tmp_path: Path, memory: Any) -> None:
     encoder, learned = load_learned(saved(tmp_path / "encoder", fitted(0)))
     edited = replace(learned, memories=learned.memories | {"age": memory})
-    with pytest.raises(RunError, match=r"column 'age': cannot go on from the learned\.json"):
+    with pytest.raises(RunError, match=r"column 'age': cannot continue from the learned\.json"):
         EncoderFit(SCHEMA, (encoder, edited))
 
 

@@ -76,7 +76,7 @@ def test_the_temporary_file_goes_with_the_source(database: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("SELECT nope FROM clicks ORDER BY i", r'the database refuses it: .*"nope" not found'),
+        ("SELECT nope FROM clicks ORDER BY i", r'the database rejects it: .*"nope" not found'),
         ("DROP TABLE clicks -- ORDER BY", "read-only mode"),
         ("SELECT i FROM clicks WHERE i > 99 ORDER BY i", "no rows; check its conditions"),
         ("SELECT i, x AS i FROM clicks ORDER BY x", "column 'i' occurs twice"),

@@ -17,7 +17,7 @@ ANSWERED = RelevantItems(
 
 
 def lists(first: np.ndarray) -> np.ndarray:
-    """Return lists that begin with an item and go on with others, each once."""
+    """Return lists that begin with an item and continue with others, each once."""
     found = [[i, *(j for j in RANDOM.permutation(ITEMS) if j != i)][:K] for i in first]
     return np.array(found)
 

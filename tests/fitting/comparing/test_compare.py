@@ -38,7 +38,7 @@ def test_runs_that_cannot_be_compared_are_named(
     with pytest.raises(RunError, match="has no test rows to compare"):
         compare([good, untested])
     (untested.folder / "metrics.json").unlink()
-    with pytest.raises(RunError, match="the training has not finished; go on with"):
+    with pytest.raises(RunError, match="the training has not finished; continue with"):
         compare([good, untested])
 
 

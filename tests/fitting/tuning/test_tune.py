@@ -205,7 +205,7 @@ def test_a_killed_tuning_goes_on_with_the_trial_that_ran(here: Path, end: signal
     _, shown = process.communicate()
     if end == signal.SIGINT:
         assert process.returncode == 130
-        assert "run the same command to go on" in shown
+        assert "run the same command to continue" in shown
     overrides = [SLOW[1], SLOW[3], SLOW[5]]
 
     class FirstEpochOnly(trial_run.TrialWatcher):
@@ -256,7 +256,7 @@ def test_ctrl_c_of_processes_stops_them_all(here: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, shown = process.communicate()
     assert process.returncode == 130
-    assert "run the same command to go on" in shown
+    assert "run the same command to continue" in shown
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
@@ -274,5 +274,5 @@ def test_ctrl_c_in_python_says_how_to_go_on(here: Path, monkeypatch: pytest.Monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trial_run.OneTraining, "train", stopped)
-    with pytest.raises(TrainingInterruptedError, match="run the same command to go on"):
+    with pytest.raises(TrainingInterruptedError, match="run the same command to continue"):
         tune("small.yaml", trials=2, quiet=True)

@@ -243,7 +243,7 @@ def test_nothing_acknowledged_is_lost_and_all_replicas_end_equal(
             before = len(clients[0].events)
             until(lambda: len(clients[0].events) > before + 5)
             two = stack.enter_context(serving(bundle, address, *more, log=log))
-        except AssertionError as error:  # a client that has stopped explains why nothing goes on
+        except AssertionError as error:  # a client that has stopped explains why nothing continues
             raise next((c.fault for c in clients if c.fault), error) from error
         finally:
             for client in clients:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "words"),
     [
-        ("SIGKILL", "rank {rank} lost another process, which ended or was cut off; go on with:"),
+        ("SIGKILL", "rank {rank} lost another process, which ended or was cut off; continue with:"),
         ("SIGSTOP", "rank 2 did not come to an exchange within 3 seconds (training.timeout)"),
     ],
 )

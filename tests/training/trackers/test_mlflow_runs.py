@@ -56,7 +56,7 @@ def test_trainings_are_runs_below_that_of_the_fit(store: Path) -> None:
 
 
 def _resume(store: Path, run: Run, training: Any) -> None:
-    """A training that goes on logs to the same run, each evaluation once."""
+    """A training that continues logs to the same run, each evaluation once."""
     longer = tracked_run(store, "training.trackers=[mlflow]", "training.epochs=3", resume=True)
     again = runs_of(store)["tracked/mlp/seed-0"]
     assert again.info.run_id == training.info.run_id

@@ -147,7 +147,7 @@ class _Steps:
         self.score_places()
 
     def together(self, labels: Sequence[str], run: Callable[[int], Indices]) -> None:
-        """Take the order of several rules at once; each explains what it adds to those before."""
+        """Apply several rules at once; the effect of each is traced separately."""
         if not labels:
             return
         counts = range(1, len(labels) + 1) if self.explain else [len(labels)]

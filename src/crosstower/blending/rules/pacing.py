@@ -61,7 +61,7 @@ class Ledger:
     def left(
         self, key: str, *, budget: float, period: float, now: float, preview: bool = False
     ) -> float:
-        """Return what a campaign may spend in the next list, 0 if it must wait.
+        """Return the budget of a campaign for the next list, 0 if it must wait.
 
         Args:
             key: of the campaign.

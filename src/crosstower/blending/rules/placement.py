@@ -151,7 +151,7 @@ class _Board:
         return self.rows[self.rows != _EMPTY]
 
     def _best(self, at: int, full: Sequence[Mask]) -> int | None:
-        """Return the first candidate that the fewest caps forbid; None if nobody is left."""
+        """Return the first candidate that the fewest caps forbid; None if no candidate is left."""
         broken = np.sum(full, axis=0) if full else np.zeros(len(self.free), dtype=np.int64)
         for group in self.options(at, self.free & (broken == 0)):
             if len(group):

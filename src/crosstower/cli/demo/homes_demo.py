@@ -73,7 +73,7 @@ def _trained(
 
 
 def print_value(value: HomesValue) -> None:
-    """Print the mean revenue per stage, and what each stage adds in words."""
+    """Print the mean revenue per stage, and a sentence on the gain of each stage."""
     best = float(value.best.mean())
     rows = [
         [
@@ -95,7 +95,7 @@ def print_value(value: HomesValue) -> None:
 
 
 def print_users(value: HomesValue, users: list[str]) -> None:
-    """Print what each stage earns from a few users, and what these users really like."""
+    """Print the revenue of each stage for a few users, and their true preferences."""
     place = {user: row for row, user in enumerate(value.users)}
     tastes = travellers().rows_by_key("user_id", named=True, unique=True)
     rows = [

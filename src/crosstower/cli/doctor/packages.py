@@ -91,7 +91,7 @@ def _requirements(extra: str | None, seen: frozenset[str] = frozenset()) -> Iter
 
 
 def _wrong(needed: Requirement) -> str:
-    """Return what is wrong with an installed package, an empty string if nothing is."""
+    """Return the problem of an installed package, an empty string if there is none."""
     try:
         version = metadata.version(needed.name)
     except metadata.PackageNotFoundError:

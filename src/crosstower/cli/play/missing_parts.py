@@ -11,7 +11,7 @@ _LATITUDE, _LONGITUDE = r"(^|_)lat(itude)?$", r"(^|_)(lon|lng|long|longitude)$"
 
 
 def missing_parts(bundle: Bundle) -> list[str]:
-    """Return which parts the shop of a bundle lacks, each with what would add it.
+    """Return the missing parts of a bundle's shop, each with its remedy.
 
     Args:
         bundle: to serve.

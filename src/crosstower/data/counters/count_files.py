@@ -1,4 +1,4 @@
-"""Counts at the end of an event log as files, from which a server goes on."""
+"""Counts at the end of an event log as files, from which a server continues."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def save_counts(found: CountsAtEnd, folder: Path) -> None:
 
 
 def load_counts(folder: Path, max_keys: int = MAX_KEYS) -> CountsAtEnd | None:
-    """Read what `save_counts` wrote; None if the folder does not exist.
+    """Read the files of `save_counts`; None if the folder does not exist.
 
     Raises:
         RunError: a file is missing or damaged.

@@ -1,4 +1,4 @@
-"""Read the event logs of a recipe: what counts, when, and by which keys."""
+"""Read the event logs of a recipe: counted events, their times and keys."""
 
 from __future__ import annotations
 

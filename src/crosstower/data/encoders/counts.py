@@ -15,7 +15,7 @@ from crosstower.recipe.event_count import EventCount
 
 
 class CountEncoder:
-    """Gives what `PartialEncoder.encode` gives for the cleaned counts.
+    """Encodes cleaned counts, with the results of `PartialEncoder.encode`.
 
     `side` has the columns that count events and nothing else, of kinds with a `count_coder`.
 

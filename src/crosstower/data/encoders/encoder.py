@@ -1,4 +1,4 @@
-"""Turn cleaned rows into batches, and logits into predictions, by what each column learned.
+"""Turn cleaned rows into batches, and logits into predictions, by the learned state of columns.
 
 The same `Encoder` serves training, batch scoring, export and the server, so nothing drifts.
 """
@@ -164,7 +164,7 @@ def _plan_of(
 
 
 def _checked(encode: Callable[[Any], Any], kind: Kind, inputs: Inputs, values: Any) -> Any:
-    """Return what the coder of an own kind gives, if it is as declared."""
+    """Return the values of a custom coder, if they are as declared."""
     encoded, rows = encode(values), len(values)
     if isinstance(inputs, tuple):
         wanted = f"finite numbers [{rows}, {len(inputs)}]"

@@ -40,7 +40,7 @@ class _Document(FrozenModel):
     @model_validator(mode="before")
     @classmethod
     def _of_format_2(cls, plain: Any) -> Any:
-        """Read what released versions wrote: states by what they are, not by column."""
+        """Read the files of earlier versions: states by their type, not by column."""
         if not isinstance(plain, dict) or plain.get("format") != 2:
             return plain
         lengths = {name: {"length": length} for name, length in plain.pop("lengths", {}).items()}
@@ -77,7 +77,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
 
 
 def load_encoder(folder: Path) -> Encoder:
-    """Read what `save_encoder` wrote.
+    """Read the files of `save_encoder`.
 
     Raises:
         RunError: a file is missing, damaged, or of another format.
@@ -104,7 +104,7 @@ def load_encoder(folder: Path) -> Encoder:
 def _states(
     schema: Schema, plain: Mapping[str, Any], tables: Mapping[str, Table], path: Path
 ) -> dict[str, Any]:
-    """Return what each column learned.
+    """Return the learned state of each column.
 
     Raises:
         RunError: a column has nothing, though its kind learns something.

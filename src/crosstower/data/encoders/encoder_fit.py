@@ -98,7 +98,7 @@ class EncoderFit:
         return np.arange(self.rows, self.rows + frame.height, dtype=np.int64)
 
     def merge(self, other: EncoderFit) -> None:
-        """Take in what was learned of other rows; the order of merging does not matter.
+        """Merge the state learned from other rows; the order of merging does not matter.
 
         Args:
             other: of the same schema, without a start.
@@ -114,7 +114,7 @@ class EncoderFit:
             fit.merge(other._labels[name])
 
     def pack(self) -> None:
-        """Drop what can be made again, before a copy is sent to another process."""
+        """Drop parts that can be rebuilt, before a copy is sent to another process."""
         for table in self._tables.values():
             if isinstance(table, VocabularyFit):
                 table.pack()
@@ -144,7 +144,7 @@ class EncoderFit:
         return Encoder(self.schema, states, labels, others)
 
     def _moved(self, states: dict[str, Any], before: Encoder) -> Encoder:
-        """Return an encoder with the states of what goes on; others, and label scales, stay."""
+        """Return an encoder with new states of the columns that continue; the others stay."""
         moving = Recalling | VocabularyFit
         moved = {
             name: state
@@ -179,7 +179,7 @@ class EncoderFit:
 
 
 def _states_of(learners: Mapping[str, Learner]) -> dict[str, Any]:
-    """Return what each column has learned."""
+    """Return the learned state of each column."""
     states, column = dict[str, Any](), ""
     try:
         for column, learner in learners.items():
@@ -194,8 +194,8 @@ def _states_of(learners: Mapping[str, Learner]) -> dict[str, Any]:
 
 def _unreadable(column: str, cause: str) -> str:
     return (
-        f"column '{column}': cannot go on from the learned.json of the earlier run: {cause}; train"
-        " that run again, or train without a warm start"
+        f"column '{column}': cannot continue from the learned.json of the earlier run: {cause};"
+        " train that run again, or train without a warm start"
     )
 
 

@@ -1,4 +1,4 @@
-"""Labels to what heads learn, and logits back to probabilities, ratings and numbers."""
+"""Labels to targets of heads, and logits back to probabilities, ratings and numbers."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class LabelFit:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Mean and standard deviation of what the head learns."""
+        """Mean and standard deviation of the target."""
         return self.moments.mean, self.moments.sd
 
 
 def encode_labels(
     schema: Schema, scales: Mapping[str, tuple[float, float]], frame: pl.DataFrame
 ) -> NDArray[np.float32]:
-    """Return what the heads learn, `[B, T]`; NaN where there is no label.
+    """Return the targets of the heads, `[B, T]`; NaN where there is no label.
 
     Ratings lie in [0, 1]; regressions are standardised, and have no label in rows where the event
     that they are conditional on did not happen.

@@ -44,7 +44,7 @@ class Learned:
 class _Document(FrozenModel):
     model_config = ConfigDict(
         ser_json_inf_nan="constants"
-    )  # a null would be no number to go on from
+    )  # a null would be no number to continue from
 
     format: Literal[1] = 1
     trainings: int

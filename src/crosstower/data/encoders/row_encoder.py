@@ -1,4 +1,4 @@
-"""Encode one row of a side without frames, remembering what was harder: requests repeat values."""
+"""Encode one row without frames; costly results are cached, as requests repeat values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class EncodedRow:
 
 
 class RowEncoder:
-    """Gives what `PartialEncoder.encode` gives for the cleaned row.
+    """Encodes a cleaned row, with the results of `PartialEncoder.encode`.
 
     Columns are cleaned and encoded one by one, those of a cross together. A single id or number
     is looked up at once; everything else goes the way of files, and is kept by its raw values.

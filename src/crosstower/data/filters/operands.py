@@ -1,4 +1,4 @@
-"""The columns and constants of a condition: what they are, and whether their types fit."""
+"""The columns and constants of a condition: their types, and whether these fit."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Operands:
         return self.columns[name]
 
     def value(self, node: ast.expr, column: str) -> Any:
-        """Return a constant that fits the type of `column`, or of what its lists hold."""
+        """Return a constant that fits the type of `column`, or of the values in its lists."""
         value = self.constant(node)
         held = inner(self.kind(column))
         if is_temporal(held):

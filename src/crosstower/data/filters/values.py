@@ -116,7 +116,7 @@ def inner(kind: Any) -> Any:
 
 
 def family(kind: Any) -> str:
-    """Return what a type holds: number, time, text or boolean."""
+    """Return the kind of a type: number, time, text or boolean."""
     if kind.is_numeric():
         return "number"
     if is_temporal(kind):
@@ -133,7 +133,7 @@ def converted(value: Any, family: str) -> Any:
 
 
 def family_of_value(value: object) -> str:
-    """Return what a constant is: number, text or boolean."""
+    """Return the kind of a constant: number, text or boolean."""
     if isinstance(value, bool):
         return "boolean"
     return "text" if isinstance(value, str) else "number"

@@ -136,7 +136,7 @@ class _Unspaced:
         self._delimiter, self._held = delimiter.encode(), b""
 
     def __call__(self, block: Any) -> bytes:
-        """Return a block; its end waits for the next where a match may go on."""
+        """Return a block; its end waits for the next where a match may continue."""
         end = not len(block)
         data = self._held + bytes(block)
         tail = None if end else self._tail.search(data)

@@ -86,6 +86,6 @@ def _batches(data: Any, columns: Sequence[str]) -> Iterator[Any]:
 
 
 def _options() -> dict[str, str]:
-    """Return what delta-rs does not read from the environment itself."""
+    """Return the options that delta-rs does not read from the environment itself."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     return {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}

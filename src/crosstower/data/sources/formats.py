@@ -164,7 +164,7 @@ def open_file(path: Place, dialect: Csv | None = None, *, root: Place | None = N
 
 
 def suffix_of(file: Place) -> str:
-    """Return what tells the format: lower case, without the ending of a compressed CSV file.
+    """Return the name that shows the format: lower case, without the suffix of a compressed CSV.
 
     >>> from pathlib import Path
     >>> suffix_of(Path("ROWS.CSV.gz"))
@@ -176,7 +176,7 @@ def suffix_of(file: Place) -> str:
 
 
 def unreadable(file: Place, error: Exception) -> DataError:
-    """Return the error of a file that cannot be read, with what to do."""
+    """Return the error of an unreadable file, with its remedy."""
     reason, kind = first_line(error), suffix_of(file)[1:]
     advice = "write it again"
     if isinstance(file, Address) and isinstance(error, OSError):

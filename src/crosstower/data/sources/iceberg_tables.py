@@ -115,7 +115,7 @@ def _number(file: Place) -> tuple[int, str]:
 
 
 def _properties() -> dict[str, str]:
-    """Return what PyIceberg does not read from the environment itself."""
+    """Return the options that PyIceberg does not read from the environment itself."""
     given = os.environ.get
     found = {
         "s3.endpoint": given("AWS_ENDPOINT_URL_S3") or given("AWS_ENDPOINT_URL"),

@@ -31,7 +31,7 @@ class Forms:
 
 
 def split_forms(series: pl.Series, how: TimeFormat) -> Forms:
-    """Return the values of a column as what each of them is.
+    """Return the form of each value of a column.
 
     Raises:
         DataError: the column holds lists, booleans, times of day, durations or binary values.

@@ -19,7 +19,7 @@ _FLOOR = 1e-4  # share of an empty bin, so that the logarithm is finite
 
 
 def reference_of(predictions: ArrayLike) -> list[float]:
-    """Return what to keep of the predictions at training time, to compare with later.
+    """Return a summary of the predictions at training time, for later comparison.
 
     These are the 200 quantiles at 0.25 %, 0.75 %, ..., 99.75 %, each one of the predictions. Ten
     deciles would not do: calibrated predictions often repeat one value, and the deciles alone do

@@ -1,1 +1,1 @@
-"""Report pages: what they show, their plots and their templates."""
+"""Report pages: their contents, plots and templates."""

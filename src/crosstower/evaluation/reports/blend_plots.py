@@ -82,7 +82,7 @@ def histogram_plot(counts: Floats, edges: Floats, *, name: str, label: str) -> s
 
 
 def front_plot(points: Floats, *, front: Flags, chosen: Flags, feasible: Flags, name: str) -> str:
-    """Return what blends reach in two tasks: all as dots, the best of them joined by a line.
+    """Return a plot of blends by two tasks: all as dots, the best of them joined by a line.
 
     Blends on the front are in colour, and those that break a constraint are crosses. The line joins
     the blends of the front that no other of them beats in these two tasks: with two tasks in all

@@ -46,7 +46,7 @@ def item_columns_of(frame: pl.DataFrame, action: str, columns: Sequence[str]) ->
 
 
 def actions_of(frame: pl.DataFrame, action: str, item_columns: Sequence[str]) -> pl.DataFrame:
-    """Return a row an action, in order of appearance: the action, then what follows from it.
+    """Return one row per action, in order of appearance: the action, then its derived columns.
 
     Raises:
         DataError: a row has no action, or an item column has several values for one.

@@ -58,7 +58,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights `[B]` as they are used, and what clipping took from them."""
+    """Weights `[B]` as they are used, and the number of clipped ones."""
 
     used: Floats
     largest: float

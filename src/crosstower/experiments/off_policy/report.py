@@ -110,7 +110,7 @@ class PolicyReport:
         }
 
     def __repr__(self) -> str:
-        """Return one line: what is estimated, and from how many rows."""
+        """Return one line: the reward, the numbers of rows and actions, and the policies."""
         return (
             f"PolicyReport({self.facts.reward} per row, {self.rows:,} rows,"
             f" {self.facts.actions:,} actions; {', '.join(self.policies)})"

@@ -56,7 +56,7 @@ class Scoring:
         return f"{self.task}{PREDICTION}" if self.scorer.blend is None else BLEND_SCORE
 
     def scores(self, frame: pl.DataFrame, actions: pl.DataFrame, reads: Sequence[str]) -> Scores:
-        """Return what the report needs of the policies and the reward model, row by row."""
+        """Return the values of the policies and the reward model for the report, row by row."""
         logged = places_in(actions.to_series(), frame[actions.columns[0]])
         size = max(1, _BLOCK_PAIRS // actions.height)
         parts, refits = list[pl.DataFrame](), list[dict[str, Floats]]()

@@ -73,7 +73,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 def _refuse_unfinished(run: Run) -> None:
     if not (run.folder / METRICS).is_file():
-        raise RunError(f"{run.folder}: the training has not finished; go on with: {run.resume}")
+        raise RunError(f"{run.folder}: the training has not finished; continue with: {run.resume}")
     if not run.tested:
         raise RunError(f"{run.folder}: has no test rows to compare; train with test rows")
 

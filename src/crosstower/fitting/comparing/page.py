@@ -67,7 +67,7 @@ def _sections(result: Comparison) -> Iterator[Section]:
 
 
 def sentences_of(result: Comparison) -> list[str]:
-    """Return the findings: the first test of each task and run in words."""
+    """Return the findings: a sentence on the first test of each task and run."""
     found: list[str] = []
     for task in result.tasks:
         for run, tests in task.tests.items():
@@ -76,7 +76,7 @@ def sentences_of(result: Comparison) -> list[str]:
 
 
 def words_of(test: PairedTest) -> str:
-    """Return a test in words, such as "AUC +0.0120 (0.0040 to 0.0200), p 0.003, better"."""
+    """Return a test as text, such as "AUC +0.0120 (0.0040 to 0.0200), p 0.003, better"."""
     low, high = signed(test.low), signed(test.high)
     p = NOT_DEFINED if math.isnan(test.p) else p_words(_p(test))
     return f"{title_of(test.metric)} {signed(test.value)} ({low} to {high}), p {p}, {test.verdict}"

@@ -26,7 +26,7 @@ _REMEDY = {
 
 
 def advice_on(recipe: Recipe, work: Work, plan: Plan) -> Iterator[str]:
-    """Yield sentences: whether the plan fits, what to shard, what to change.
+    """Yield sentences: whether the plan fits, tables to shard, changes to make.
 
     Args:
         recipe: of the training.

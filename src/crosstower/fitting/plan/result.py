@@ -1,4 +1,4 @@
-"""A plan: what each device holds and sends, and what the devices reach."""
+"""A plan: memory and sent bytes per device, and the total speed."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Search(FrozenModel):
 def begin_folder(
     folder: Path, recipe: Recipe, space: Space, *, monitor: tuple[str, bool], prepared: bool
 ) -> Search:
-    """Write the folder of a new tuning and return what it searches."""
+    """Write the folder of a new search and return its settings."""
     refuse_unwritable(folder, error=RunError)
     search = Search(
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -59,7 +59,7 @@ def render_tune_page(result: TuneResult, search: Search) -> str:
 
 
 def sentences_of(result: TuneResult) -> list[str]:
-    """Return what a tuning has found, in sentences."""
+    """Return the findings of a search, in sentences."""
     best = f"Best {result.monitor} on validation rows: {result.value:.4f}, in trial {result.best}."
     own = own_value(result)
     if own is not None and result.best != 0:

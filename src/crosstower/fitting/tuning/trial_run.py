@@ -126,7 +126,7 @@ class TrialRunner:
 
         Raises:
             DataError: the rows are wrong, which no other trial changes.
-            TrainingInterruptedError: Ctrl-C; the trial is run again when the tuning goes on.
+            TrainingInterruptedError: Ctrl-C; the trial is run again when the tuning continues.
 
         """
         place = self.folder / "trials" / str(trial.number)

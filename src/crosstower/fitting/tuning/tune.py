@@ -107,7 +107,7 @@ def tune(
             return tuning.conclude(seeds)
         except (KeyboardInterrupt, TrainingInterruptedError) as error:
             words = f"stopped after {study.counted()} trials, which are kept in {folder}"
-            raise TrainingInterruptedError(f"{words}; run the same command to go on") from error
+            raise TrainingInterruptedError(f"{words}; run the same command to continue") from error
 
 
 def space_of(recipe: Recipe) -> dict[str, Dimension]:

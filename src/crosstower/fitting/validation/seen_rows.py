@@ -1,4 +1,4 @@
-"""One pass over the rows of a recipe: what is counted of all, and a sample of them."""
+"""One pass over the rows of a recipe: counts of all rows, and a sample of them."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def see_rows(
     divided: bool = True,
     on_progress: OnProgress = no_progress,
 ) -> SeenRows:
-    """Return what one pass over the rows shows; rows with a bad cell are left out and counted.
+    """Return the results of one pass over the rows; rows with a bad cell are left out and counted.
 
     Args:
         recipe: says columns, tasks and split.

@@ -28,7 +28,7 @@ class Explorer:
         self._training_rows, self._random = training_rows, np.random.default_rng()
 
     def of(self, request: FunnelRequest) -> DrawOrder | None:
-        """Return what draws the order of a request; None without exploration."""
+        """Return the object that draws the order of a request; None without exploration."""
         return None if request.explore is None else partial(self._draw, request.explore)
 
     def _draw(self, kind: Exploration, found: Ranked, ranks: Indices) -> tuple[Ranked, Indices]:

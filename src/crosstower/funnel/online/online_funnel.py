@@ -111,7 +111,7 @@ class OnlineFunnel:
         return _only(self.recommend_each([request]))
 
     def recommend_each(self, many: Sequence[FunnelRequest]) -> list[Ranked | CrosstowerError]:
-        """Return what `recommend` returns, or raises, for each of several requests.
+        """Return the result or the exception of `recommend` for each of several requests.
 
         Each result is the same to the last bit as that of a batch of one. Calibration and blend,
         which treat each row by itself, run once for all requests with the same blend.

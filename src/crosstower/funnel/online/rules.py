@@ -45,7 +45,7 @@ class FunnelRules:
         self.own, self.ledger = own, ledger
 
     def begin(self, state: RequestState) -> None:
-        """Set the rules of a request, and what retrieval must leave out.
+        """Set the rules of a request, and the items that retrieval must leave out.
 
         Raises:
             QueryError: a rule of the request is wrong.

@@ -1,4 +1,4 @@
-"""The user of a request: training rows, and what a server has learned since."""
+"""The user of a request: training rows, and later data of the server."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ class Calibrators(FrozenModel):
 
 
 def load_calibrators(path: Path) -> Calibrators:
-    """Read what `Calibrators.save` wrote.
+    """Read calibrators written by `Calibrators.save`.
 
     Raises:
         RunError: the file is missing, damaged, or of another format.
@@ -210,7 +210,7 @@ def fit_calibrators(
 def _fit_task(
     maps: CalibrationMaps, fit: _Fit, sample: Sample, rows: Mapping[str, Indices]
 ) -> tuple[CalibrationMaps, list[str]]:
-    """Return the fitted maps of a task, and notes on what could not be fitted."""
+    """Return the fitted maps of a task, and notes on rows and types that could not be fitted."""
     known = sample.labelled()
     if len(np.unique(known.y)) < 2:
         what = f"all labels are {known.y[0]:g}" if len(known.y) else "no row has a label"

@@ -94,7 +94,7 @@ class Sample:
         return Sample(self.kind, y[known], p[known])
 
     def too_few(self) -> str:
-        """Return what there is too little of for a map, or an empty string; all have labels."""
+        """Return why labelled rows are too few for a map; an empty string if they are enough."""
         if len(self.y) < MIN_ROWS:
             return f"{len(self.y):,} labelled rows, fewer than {MIN_ROWS}"
         rarer = min(int(np.sum(self.y == label)) for label in (0, 1))

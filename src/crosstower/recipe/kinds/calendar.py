@@ -73,7 +73,7 @@ class Calendar(CellTimes, Categorical):
         return parts.get(self.part, local.month)().cast(pl.Int64)
 
     def value_coder(self, state: Table) -> Callable[[Any], int | None]:
-        """Return what looks up the part of one time of Python, such as that of a request."""
+        """Return a function that looks up the part of one Python time, such as a request's."""
         zone = ZoneInfo(self.timezone or "UTC")
 
         def code_of(value: Any) -> int | None:
@@ -84,7 +84,7 @@ class Calendar(CellTimes, Categorical):
         return code_of
 
     def read(self, raw: pl.Series, name: str, read: Callable[[pl.Series], Cells]) -> Cells:
-        """Return what `read` gives for the parts; NaN and blank text are missing times."""
+        """Return the values of `read` for the parts; NaN and blank text are missing times."""
         return super().read(without_blanks(raw), name, read)
 
 

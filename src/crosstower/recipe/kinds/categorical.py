@@ -31,7 +31,7 @@ class Categorical(Coded):
         return True
 
     def reader(self) -> Callable[[pl.Series], Cells]:
-        """Return what reads ids."""
+        """Return the reader of ids."""
         return id_cells
 
     def learner_of(self, table: TableLearner) -> TableLearner:
@@ -51,11 +51,11 @@ class Categorical(Coded):
         return CodeField(name, state.size, self.table or name, self.dim)
 
     def coder(self, state: Table) -> Callable[[pl.Series], Codes]:
-        """Return what looks ids up."""
+        """Return the coder that looks ids up."""
         return state.encode
 
     def value_coder(self, state: Table) -> Callable[[Any], int | None]:
-        """Return what looks one value up."""
+        """Return a function that looks one value up."""
 
         def code_of(value: Any) -> int | None:
             try:

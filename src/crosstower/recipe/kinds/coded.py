@@ -109,7 +109,7 @@ class Coded(Column):
         return self.model_copy(update={"dim": owner.dim})
 
     def learner(self) -> Learner:
-        """Return what learns the table, and what else there is to learn."""
+        """Return the learner of the table and of other states."""
         return self.learner_of(self.own_table())
 
     def learner_of(self, table: TableLearner) -> Learner:
@@ -117,7 +117,7 @@ class Coded(Column):
         raise NotImplementedError
 
     def own_table(self) -> TableLearner:
-        """Return what learns the table of a column that shares none."""
+        """Return the learner of a table that the column does not share."""
         if self.hash_buckets is not None:
             return GivenTable(HashBuckets(self.hash_buckets))
         if self.vocabulary is not None:

@@ -143,7 +143,7 @@ class Counter(Kind):
         return [*parts, Reading(name, name, _pairs, tuple(part.name for part in parts))]
 
     def learner(self) -> Learner:
-        """Return what learns the scale, and the rate of a ratio."""
+        """Return the learner of the scale, and of the rate of a ratio."""
         transform = self.transform or ("log1p" if self.per is None else "standardise")
         if self.per is None:
             return _CountLearner(NumberLearner(Numeric(transform=transform)))
@@ -154,11 +154,11 @@ class Counter(Kind):
         return (name,)
 
     def coder(self, state: ScaledCount) -> Callable[[pl.Series], Floats]:
-        """Return what scales counts, or forms smoothed ratios."""
+        """Return the coder that scales counts, or computes smoothed ratios."""
         return lambda values: state.numbers(_counts(values))
 
     def count_coder(self, state: ScaledCount) -> Callable[[Floats], Floats]:
-        """Return what scales counts, or forms smoothed ratios."""
+        """Return the coder that scales counts, or computes smoothed ratios."""
         return state.numbers
 
 

@@ -56,7 +56,7 @@ class Cross(Kind):
         return CodeField(name, RESERVED_CODES + self.hash_buckets, name, self.dim or 0)
 
     def coder(self, state: Any) -> Callable[[Sequence[Codes]], Codes]:
-        """Return what hashes the codes of the columns, in their order."""
+        """Return the coder that hashes the codes of the columns, in their order."""
         buckets = np.uint64(self.hash_buckets)
 
         def crossed(codes: Sequence[Codes]) -> Codes:

@@ -1,4 +1,4 @@
-"""Lists of ids per row: what bags and sequences have in common."""
+"""Lists of ids per row: shared parts of bags and sequences."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ class ListColumn(Coded):
     target: Any = None
 
     def reader(self) -> Callable[[pl.Series], Cells]:
-        """Return what reads lists of ids."""
+        """Return the reader of lists of ids."""
         return partial(id_list_cells, separator=self.separator)
 
     def learner_of(self, table: TableLearner) -> ListLearner:
-        """Return what learns the table and the length of lists."""
+        """Return the learner of the table and the length of lists."""
         return ListLearner(table, self.max_len)
 
     def table_of(self, state: ListState) -> Table | None:
@@ -117,7 +117,7 @@ class ListColumn(Coded):
         return {}
 
     def coder(self, state: ListState) -> Callable[[pl.Series], tuple[Codes, NDArray[np.int64]]]:
-        """Return what looks the ids of lists up."""
+        """Return the coder that looks up the ids of lists."""
 
         def encode(lists: pl.Series) -> tuple[Codes, NDArray[np.int64]]:
             return list_codes(lists, state, keep_last=self.keep_last)

@@ -152,7 +152,7 @@ class Kind(FrozenModel):
         raise NotImplementedError
 
     def learner(self) -> Learner | None:
-        """Return what learns the state from training rows; None if there is nothing to learn."""
+        """Return the learner of the state from training rows; None if there is nothing to learn."""
         return None
 
     def table_of(self, state: Any) -> Table | None:
@@ -177,7 +177,7 @@ class Kind(FrozenModel):
         return None if self.State is None else _adapter(self.State).validate_python(plain)
 
     def inputs(self, name: str, state: Any) -> Inputs:
-        """Return what a model gets of a column of this name."""
+        """Return the model inputs of a column of this name."""
         raise NotImplementedError
 
     def coder(self, state: Any) -> Callable[..., Any]:
@@ -263,7 +263,7 @@ class Column(Kind):
         return readings_of({name: self})
 
     def read(self, raw: pl.Series, name: str, read: Callable[[pl.Series], Cells]) -> Cells:
-        """Return what `read` gives for cells that an own `clean` has changed.
+        """Return the values of `read` for cells that a custom `clean` has changed.
 
         Raises:
             DataError: `clean` cannot read the column, or returns no values `[B]`.

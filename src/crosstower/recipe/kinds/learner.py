@@ -38,7 +38,7 @@ class RowLearner(Learner, Protocol):
 
 @runtime_checkable
 class Merging(Protocol):
-    """A learner that takes in what another one has learned of other rows.
+    """A learner that merges the state of another one, learned from other rows.
 
     The result must depend neither on the order of merging nor on how the rows were divided.
     """

@@ -30,13 +30,13 @@ class Numeric(Number, Column):
     kind: Literal["numeric"] = "numeric"
 
     def reader(self) -> Callable[[pl.Series], Cells]:
-        """Return what reads numbers."""
+        """Return the reader of numbers."""
         return number_cells
 
     def value_coder(
         self, state: Standardised | Ranked | Bucketised
     ) -> Callable[[Any], int | tuple[float, ...] | None]:
-        """Return what scales one number, or finds its range."""
+        """Return a function that scales one number, or finds its range."""
 
         def encode(value: Any) -> int | tuple[float, ...] | None:
             if value is None:

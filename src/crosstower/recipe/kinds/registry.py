@@ -64,7 +64,7 @@ def register_column(name: str) -> Callable[[C], C]:
 
 
 def _check_hooks(name: str, cls: type[Kind]) -> None:
-    """Reject a class that says nothing of its codes, or of the type of what it learns."""
+    """Reject a class that does not declare its codes, or the type of its learned state."""
     missing = [hook for hook in ("inputs", "coder") if getattr(cls, hook) is getattr(Kind, hook)]
     if missing:
         raise RecipeError(
@@ -107,7 +107,7 @@ def _checked(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _fault(column: Any) -> ValueError | None:
-    """Return what is wrong with the kind of a column."""
+    """Return the error of a column's kind, None if it is known."""
     if isinstance(column, Kind):
         if COLUMNS.entries.get(column.kind) is type(column):
             return None

@@ -115,7 +115,7 @@ class Number(Kind):
         return self.transform == "bucketise"
 
     def learner(self) -> Learner:
-        """Return what learns the scale, the quantiles or the ranges."""
+        """Return the learner of the scale, the quantiles or the ranges."""
         return NumberLearner(self)
 
     def inputs(self, name: str, state: Standardised | Ranked | Bucketised) -> Inputs:
@@ -127,7 +127,7 @@ class Number(Kind):
     def coder(
         self, state: Standardised | Ranked | Bucketised
     ) -> Callable[[pl.Series], Codes | Floats]:
-        """Return what scales numbers, or finds their ranges."""
+        """Return the coder that scales numbers, or finds their ranges."""
         if isinstance(state, Bucketised):
             return lambda values: state.encode(floats_of(values))
         return number_encoder(state)
@@ -240,7 +240,7 @@ def number_names(name: str, state: Standardised | Ranked) -> tuple[str, ...]:
 
 
 def number_encoder(state: Standardised | Ranked) -> Callable[[pl.Series], Floats]:
-    """Return what scales numbers to `[B, 1]`, or `[B, 2]` with an indicator."""
+    """Return the coder that scales numbers to `[B, 1]`, or `[B, 2]` with an indicator."""
 
     def encode(values: pl.Series) -> Floats:
         x = floats_of(values)

@@ -86,7 +86,7 @@ class Text(Column):
         return self.model_copy(update={"hash_buckets": owner.hash_buckets, "dim": owner.dim})
 
     def reader(self) -> Callable[[pl.Series], Cells]:
-        """Return what reads texts."""
+        """Return the reader of texts."""
         return _text_cells
 
     def learner(self) -> None:
@@ -102,7 +102,7 @@ class Text(Column):
         return ListField(name, size, self.table or name, self.max_len, "mean", self.dim)
 
     def coder(self, state: Any) -> Callable[[pl.Series], NDArray[Any]]:
-        """Return what hashes n-grams, or calls the frozen encoder."""
+        """Return the coder that hashes n-grams, or calls the frozen encoder."""
         if not self.hashed:
             return partial(text_vectors, name=self.encoder)
         return partial(text_codes, column=self)

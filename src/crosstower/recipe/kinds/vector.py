@@ -33,11 +33,11 @@ class Vector(Column):
     normalise: Literal["standardise", "l2", "none"] = "standardise"
 
     def reader(self) -> Callable[[pl.Series], Cells]:
-        """Return what reads vectors."""
+        """Return the reader of vectors."""
         return partial(vector_cells, width=self.width)
 
     def learner(self) -> Learner:
-        """Return what learns one mean and one standard deviation of all components."""
+        """Return the learner of one mean and one standard deviation of all components."""
         return _VectorLearner(self.normalise == "standardise")
 
     def inputs(self, name: str, state: Standardised) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ class Vector(Column):
         return tuple(f"{name}[{i}]" for i in range(self.width))
 
     def coder(self, state: Standardised) -> Callable[[pl.Series], NDArray[np.float64]]:
-        """Return what normalises vectors."""
+        """Return the coder that normalises vectors."""
 
         def encode(values: pl.Series) -> NDArray[np.float64]:
             x = _matrix(values, self.width)

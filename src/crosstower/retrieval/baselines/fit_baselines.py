@@ -39,7 +39,7 @@ _BY_NAME = ("graph_filter", "bspm", "implicit_als")
 
 
 def baseline_names(recipe: Recipe, items: int) -> list[str]:
-    """Return the baselines of a recipe; by default all that its data allows.
+    """Return the baselines of a recipe; by default all baselines that its data allows.
 
     Raises:
         RecipeError: one needs users or texts that the recipe does not have, or fewer items.

@@ -1,4 +1,4 @@
-"""The spectrum of training pairs: what their strongest singular vectors say of the items."""
+"""The spectrum of training pairs: item vectors from the strongest singular vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items in blocks of neighbours, coded in 7 bits per number: what the approximate index scans.
+"""Blocks of neighbouring items that the approximate index scans, with 7 bits per number.
 
 A tree of splits at the median along the main direction of each part (McNames 2001) gives blocks of
 one size. A block keeps its mean, its standard deviation, and the differences of its vectors from
@@ -121,7 +121,7 @@ class Blocks:
 
     @staticmethod
     def load(folder: Path, *, blocks: int, size: int, width: int) -> Blocks:
-        """Map what `save` wrote.
+        """Memory-map the files of `save`.
 
         Raises:
             RunError: a file is missing, cut short, or of another shape.

@@ -221,7 +221,7 @@ class Catalogue:
 
     @staticmethod
     def load(folder: Path) -> Catalogue:
-        """Read what `save` wrote.
+        """Read the files of `save`.
 
         Raises:
             RunError: the file is missing or damaged.

@@ -213,7 +213,7 @@ class ExactIndex:
         return ExactIndex(catalogue, vectors)
 
     def _write(self, folder: Path, kept: Indices) -> IndexManifest:
-        """Write the items at `kept` into a folder and return what index.json is to hold."""
+        """Write the items at `kept` into a folder and return the contents of index.json."""
         catalogue, vectors = self.catalogue.take(kept), self.vectors.take(kept)
         catalogue.save(folder)
         vectors.save(folder)

@@ -36,7 +36,7 @@ _PROPERTY = "crosstower"
 
 
 class Address(FrozenModel):
-    """Where an index is; what `index.json` holds. The token is in the environment alone."""
+    """Location of an index; contents of `index.json`. The token is only in the environment."""
 
     format: Literal[1] = 1
     kind: Literal["milvus"] = "milvus"

@@ -30,7 +30,7 @@ _SIGNS: dict[type[ast.cmpop], tuple[str, str]] = {
 
 
 def kinds_of(attributes: pl.DataFrame) -> dict[str, str]:
-    """Return what kind of values each column holds; dates are kept as text."""
+    """Return the kind of values per column; dates are kept as text."""
     return {name: _kind(dtype) for name, dtype in attributes.schema.items()}
 
 

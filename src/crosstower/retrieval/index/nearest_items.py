@@ -207,7 +207,7 @@ def largest_columns(scores: Floats, k: int) -> Indices:
 
 
 def _partitioned(scores: Floats, k: int) -> Indices:
-    """Return what `largest_columns` does, for few columns."""
+    """Return the result of `largest_columns`, for few columns."""
     columns = scores.shape[1]
     if columns <= k:
         return np.tile(np.arange(columns), (len(scores), 1))

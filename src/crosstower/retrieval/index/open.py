@@ -52,7 +52,7 @@ class IndexHeader:
 def save_index(
     index: ItemIndex, folder: Path, *, kind: str, width: int, model: str | None = None
 ) -> None:
-    """Write an index and what all engines record of it.
+    """Write an index and the facts that all engines record.
 
     Args:
         index: to write.

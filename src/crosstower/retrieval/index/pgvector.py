@@ -45,7 +45,7 @@ _GRACE = 3.0  # seconds beyond the server's own limit
 
 
 class PgvectorAddress(FrozenModel):
-    """Where an index is; what `index.json` holds. Passwords are in the environment alone.
+    """Location of an index; contents of `index.json`. Passwords are only in the environment.
 
     The names become SQL text, so they have the form of those that `build` makes.
     """

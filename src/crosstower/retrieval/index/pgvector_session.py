@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL with pgvector, and its errors in words that say what to do."""
+"""A connection to PostgreSQL with pgvector, and its errors with their remedies."""
 
 from __future__ import annotations
 

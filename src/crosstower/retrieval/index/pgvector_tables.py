@@ -127,7 +127,7 @@ def build_table(
 
     def build(cursor: Any) -> Table:
         cursor.execute("SELECT set_config('statement_timeout', '0', true)")
-        # One build of a content at a time; builds of others go on.
+        # One build of a content at a time; builds of others continue.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [digest])
         cursor.execute(
             f"SELECT name, changed FROM {schema}.indexes WHERE digest = %s ORDER BY name",  # noqa: S608
@@ -196,7 +196,7 @@ def _record(cursor: Any, table: Table, digest: str, items: int) -> None:
 
 
 def _digest(items: Catalogue, vectors: Floats, graph: Graph) -> str:
-    """Return the SHA-256 of all that a table holds."""
+    """Return the SHA-256 of a table's contents."""
     found = hashlib.sha256(graph.model_dump_json().encode())
     table = pl.DataFrame([*items.attributes.get_columns(), items.ids.alias("\0id")])
     found.update(table.write_ipc(None).getbuffer())

@@ -50,7 +50,7 @@ class IndexEngine(Protocol):
 
     @staticmethod
     def load(folder: str | Path) -> ItemIndex:
-        """Open what `save` wrote to a folder."""
+        """Open an index written by `save` to a folder."""
         ...
 
 

@@ -202,7 +202,7 @@ class _Query:
         return *self.highest(values, places), count
 
     def everything(self, found: Found) -> Found:
-        """Return the best of what was found and of all blocks."""
+        """Return the best of the items found so far and those of all blocks."""
         if self._may_condense():
             return self.better(found, *self.condensed(self.base))
         want, done = self._worth(), 0
@@ -244,7 +244,7 @@ class _Query:
         return flat[0].index_select(0, at), places.index_select(0, at)
 
     def better(self, found: Found, values: Tensor, places: Tensor) -> Found:
-        """Return the best of what was found and of places, scored exactly."""
+        """Return the best of the items found so far and those at `places`, scored exactly."""
         at = places.numpy().astype(np.int64)
         if self.allowed is not None:
             at = at[values.numpy() > -np.inf]

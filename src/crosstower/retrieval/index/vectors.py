@@ -111,7 +111,7 @@ class Vectors:
 
     @staticmethod
     def load(folder: Path, storage: Storage, *, count: int, width: int) -> Vectors:
-        """Map what `save` wrote; nothing is read before it is needed.
+        """Memory-map the file of `save`; nothing is read before it is needed.
 
         Raises:
             RunError: a file is missing, cut short, or of another shape.
@@ -164,7 +164,7 @@ def top_places(
 def top_rows(
     queries: Floats, rows: Floats, at: Indices, k: int, *, excluded: tuple[Indices, Indices]
 ) -> tuple[Indices, Floats]:
-    """Return what `top_places` does for few items.
+    """Return the result of `top_places` for few items.
 
     Args:
         queries: `[Q, D]`.

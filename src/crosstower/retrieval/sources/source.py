@@ -69,7 +69,7 @@ class CandidateSource(ABC):
     @classmethod
     @abstractmethod
     def fit(cls, options: Any, rows: SourceRows) -> Arrays:
-        """Return what the source learns from training rows.
+        """Return the arrays that the source learns from training rows.
 
         Args:
             options: of the kind, an instance of `Options`.

@@ -142,7 +142,7 @@ class Trend:
         return self.counts_of(hashes_of(ids))
 
     def counts_of(self, keys: U64) -> Indices:
-        """Return what `counts` returns for the hashes `[n]` of ids."""
+        """Return the result of `counts` for the hashes `[n]` of ids."""
         return self._counts.at(keys, self._end)
 
 

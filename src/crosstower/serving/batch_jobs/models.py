@@ -74,7 +74,7 @@ class OpenModel:
         self.funnel.catalogue.items.catalogue.allowed(request.where)
 
     def list_rows(self, k: int, *, stages: bool) -> ListRows:
-        """Return what makes rows of lists."""
+        """Return the maker of list rows."""
         ranker, sources = self.funnel.ranker, self.funnel.catalogue.sources
         return ListRows(
             self.funnel.retriever.catalogue,

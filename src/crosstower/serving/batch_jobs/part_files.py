@@ -111,7 +111,7 @@ def part_file(path: Place, job: str) -> Generator[PartWriter]:
 
 
 def read_facts(path: Place) -> PartFacts | None:
-    """Return what the footer of a part file says; None if there is no such file, or it is damaged.
+    """Return the footer of a part file; None if the file does not exist or is damaged.
 
     >>> read_facts(Path("nowhere.parquet"))
     """

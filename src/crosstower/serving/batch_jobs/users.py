@@ -190,7 +190,7 @@ def check_each_once(users: UsersOfFile) -> None:
 
 
 def _places(source: Source, column: str, hashes: np.ndarray) -> Iterator[tuple[str, str]]:
-    """Yield the users with some hashes as text, and their places in words."""
+    """Yield the users with some hashes as text, and their positions for messages."""
     for chunk in source.chunks([column]):
         ids = user_ids(chunk, column)
         for row in np.flatnonzero(np.isin(hash_ids(ids), hashes)).tolist():

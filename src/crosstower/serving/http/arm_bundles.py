@@ -143,7 +143,7 @@ class ArmBundles:
         return found
 
     def _caught_up(self, path: str) -> Live:
-        """Return the bundle at a path with all that any worker has acknowledged."""
+        """Return the bundle at a path with all changes that any worker has acknowledged."""
         served = self._served[path]
         served.catch_up(self._state.heads(), self._users[path])
         return served.live

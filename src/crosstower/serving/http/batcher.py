@@ -104,7 +104,7 @@ def _resolve(
 
 @dataclass(frozen=True)
 class ListRequest(Generic[Result]):
-    """A request for a list, what to make of it, and the time by which its turn must come.
+    """A request for a list, the work to do, and the deadline of its start.
 
     `bundle` is the path of an arm's bundle, None for the main one.
     """

@@ -80,7 +80,7 @@ class MainBundle:
         self._take(self._opened(path), number)  # it may have changed since it was checked
 
     def up_to_date(self) -> Live:
-        """Return the bundle with all that any worker has acknowledged; for the live thread.
+        """Return the bundle with all changes that any worker has acknowledged; for the live thread.
 
         Raises:
             ApiError: none is open yet.

@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457), in words that say what to do."""
+"""Errors as problem details (RFC 9457), with remedies."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Served:
         self._drift = ScoreDrift(live.bundle.manifest.reference)
 
     def catch_up(self, heads: Heads, users: WorkerUsers | None = None) -> None:
-        """Apply what was written since the last call.
+        """Apply the changes written since the last call.
 
         Args:
             heads: of the state, a new object after each write.
@@ -70,7 +70,7 @@ class Served:
         self._heads = heads
 
     def _apply(self, heads: Heads, users: WorkerUsers | None) -> None:
-        """Apply what was written since the last heads; may be repeated."""
+        """Apply the changes written since the last heads; may be repeated."""
         catalogue = None if self.live.funnel is None else self.live.funnel.catalogue
         newest, weights = heads.items, self.live.weights or ""
         if self._heads is None:

@@ -104,7 +104,7 @@ class WorkerUsers:
         return found
 
     def show(self, live: Live, given: Any) -> dict[str, Any]:
-        """Return what is known of a user.
+        """Return the attributes, history and future events of a user.
 
         Raises:
             QueryError: it cannot be an id, or the bundle has no users.

@@ -46,7 +46,7 @@ class Stage:
     """A stage to train again.
 
     `recipe` is the one that the first bundle was trained with, all paths absolute. `start` is the
-    run whose weights the training goes on from. `time` is the column of the rows' time.
+    run whose weights the training continues from. `time` is the column of the rows' time.
     """
 
     name: str
@@ -162,7 +162,7 @@ class Stage:
 
 
 def stages_of(bundle: Bundle, folder: Path | None, runs: Runs) -> list[Stage]:
-    """Return the stages of a live bundle, with the runs that their training goes on from.
+    """Return the stages of a live bundle, with the runs that their training continues from.
 
     Args:
         bundle: that is served.

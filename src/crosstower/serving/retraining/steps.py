@@ -77,7 +77,7 @@ class Work:
 
     Args:
         plan: of the retraining.
-        live: the version that is served, whose runs the training goes on from.
+        live: the version that is served, whose runs the training continues from.
         state: of the server.
         until: events before this time are used.
 

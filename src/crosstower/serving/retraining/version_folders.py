@@ -37,7 +37,7 @@ def versions_folder(bundle: Place) -> Place:
 
 
 def prepare(folder: Place) -> None:
-    """Make the folder of all versions, and finish what an earlier process was removing.
+    """Make the folder of all versions, and finish removals of an earlier process.
 
     Raises:
         ServeError: it cannot be written, or the store cannot be reached.
@@ -99,9 +99,9 @@ def keep(work: Path, place: Place) -> None:
 
 
 def remove(place: Place) -> None:
-    """Remove the folder of a version; a later retraining removes what cannot be removed now.
+    """Remove the folder of a version; a later retraining removes files that remain.
 
-    Nobody finds half of a bundle: a path is renamed first, and at an address the bundle's manifest
+    Half a bundle is never visible: a path is renamed first, and at an address the bundle's manifest
     is deleted first.
     """
     if isinstance(place, Path):

@@ -1,4 +1,4 @@
-"""The database of a server's state: what the logs need of it, whichever engine keeps it."""
+"""Interface of the database of a server's state, for all engines."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Database(ABC):
 
     @abstractmethod
     def scrub(self) -> None:
-        """Remove what deleted rows have left behind."""
+        """Remove the remains of deleted rows."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The SQL that the logs are written in, and what PostgreSQL calls the same.
+"""The SQL of the logs, and its translation to PostgreSQL.
 
 Statements keep to what SQLite and PostgreSQL have in common, such as RETURNING and ON CONFLICT. The
 words below differ. In particular, `user` is a function in PostgreSQL, and its `INTEGER` and `REAL`

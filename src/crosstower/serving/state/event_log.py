@@ -234,7 +234,7 @@ def delete_before(database: Database, time: int) -> int:
 def read(
     database: Database, selection: Selection, columns: Sequence[str]
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the selected events in chunks, oldest first; writes may go on meanwhile."""
+    """Yield the selected events in chunks, oldest first; writes may continue meanwhile."""
     condition, values = selection.condition()
     statement = (
         f"SELECT sequence, {', '.join(columns)} FROM events WHERE {condition}"  # noqa: S608

@@ -110,13 +110,13 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def upkeep(self) -> Generator[PostgresConnection]:
-        """Yield a connection without a limit of time; writers and readers go on."""
+        """Yield a connection without a limit of time; writers and readers continue."""
         with self._explained(), self._own_connection() as raw:
             yield PostgresConnection(raw)
 
     @contextmanager
     def reading(self) -> Generator[PostgresConnection]:
-        """Yield a connection that reads what is committed.
+        """Yield a connection that reads committed rows.
 
         Raises:
             StateUnavailableError: the server cannot be reached.
@@ -195,7 +195,7 @@ class PostgresDatabase(Database):
         )
 
     def scrub(self) -> None:
-        """Remove deleted rows from tables and indexes; readers and writers go on.
+        """Remove deleted rows from tables and indexes; readers and writers continue.
 
         The log of PostgreSQL and backups keep them until they are recycled.
         """

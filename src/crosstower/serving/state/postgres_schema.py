@@ -27,7 +27,7 @@ def prepare_schema(
     *,
     existing: bool = False,
 ) -> None:
-    """Check the format of a schema, and create what is missing; one process at a time.
+    """Check the format of a schema, and create missing tables; one process at a time.
 
     A role that may not create anything can use a schema that is complete.
 

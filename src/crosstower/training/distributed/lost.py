@@ -49,7 +49,7 @@ def _is_exchange(error: RuntimeError) -> bool:
 
 
 def _words(world: ProcessWorld, error: RuntimeError) -> str:
-    again = "go on with: crosstower fit --resume RUN"
+    again = "continue with: crosstower fit --resume RUN"
     if "timed out" not in str(error).lower():  # a launcher knows which one, and why
         return f"rank {world.rank} lost another process, which ended or was cut off; {again}"
     names = " and ".join(f"rank {rank}" for rank in _missing(world))

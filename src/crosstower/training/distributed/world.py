@@ -108,7 +108,7 @@ class ProcessWorld(World):
         return []
 
     def first(self, work: Callable[[], Any]) -> Any:
-        """Return what `work` returns in the process of rank 0, which alone does it.
+        """Run `work` in the process of rank 0 only, and return its result everywhere.
 
         The others wait as long as it takes. An error of rank 0 is raised in all processes.
 
@@ -119,7 +119,7 @@ class ProcessWorld(World):
         return self.by(0, work)
 
     def by(self, rank: int, work: Callable[[], Any]) -> Any:
-        """Return what `work` returns in the process of a rank, which alone does it.
+        """Run `work` in the process of a rank only, and return its result everywhere.
 
         Args:
             rank: of the process.

@@ -66,5 +66,5 @@ class RowwiseAdagrad(TableOptimizer):
         return torch.zeros(len(parameter), device=parameter.device)
 
     def _squares(self, gradient: Tensor) -> Tensor:
-        """Return what gradients `[R, D]` add to the accumulators of their rows."""
+        """Return the increments of the accumulators by the gradients `[R, D]` of their rows."""
         return gradient.square().mean(1)

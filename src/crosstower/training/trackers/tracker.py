@@ -24,7 +24,7 @@ class Subject:
         run: name of the run.
         part: "MODEL/seed-S"; empty for the whole run.
         parameters: of the recipe, by dotted key.
-        ids: of the tracker's runs by part, which a resumed run goes on with; changed in place.
+        ids: of the tracker's runs by part, which a resumed run continues with; changed in place.
 
     """
 
@@ -36,7 +36,7 @@ class Subject:
 
 
 class Tracker(Protocol):
-    """One open run of a tracker. Any of its calls may fail; the training goes on."""
+    """One open run of a tracker. Any of its calls may fail; training continues."""
 
     def last_step(self) -> int:
         """Return the last step that was logged before; -1 if none was."""

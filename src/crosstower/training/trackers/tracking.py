@@ -1,6 +1,6 @@
 """Tracking of a run: its training runs, then its test metrics and report, in each of its trackers.
 
-A tracker that fails is left out from there on, with a warning; the training goes on.
+A tracker that fails is left out from there on, with a warning; training continues.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ def anchored(text: str, folder: Place) -> str:
 
 
 def _check(scheme: str, path: str, error: type[CrosstowerError]) -> None:
-    """Reject what would put a secret into recipes, reports and logs."""
+    """Reject an address that would put a secret into recipes, reports and logs."""
     bucket = path.partition("/")[0]
     if not bucket:
         raise error(f"{scheme}://: names no bucket or host; write {scheme}://BUCKET/KEY")

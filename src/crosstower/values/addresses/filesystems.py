@@ -10,7 +10,7 @@
 | hdfs | HADOOP_HOME, JAVA_HOME, CLASSPATH |
 
 A broken connection is retried by the clients of the stores: `ATTEMPTS` times, or for `PATIENCE`,
-with growing pauses; a read goes on at the range that is missing.
+with growing pauses; a read continues at the range that is missing.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def downloaded(address: Address) -> Path:
 
 
 class _Download:
-    """One file: its copy, and what the server said of it."""
+    """One file: its copy, and the facts given by the server."""
 
     def __init__(self, address: Address, folder: Path) -> None:
         self.address, self.copy = address, folder / address.name
@@ -136,7 +136,7 @@ def _facts_of(response: Any) -> dict[str, str]:
 
 
 def _refuse(address: Address, error: HTTPError) -> None:
-    """Raise what no further attempt would change."""
+    """Raise an error that no further attempt would change."""
     error.close()
     if error.code in _MISSING:
         raise FileNotFoundError(f"{address}: no such file ({error.code} {error.reason})") from error

@@ -174,7 +174,7 @@ class DriftingFeed:
         return ids[np.argsort(-click * (1.0 + LIKE_WORTH * like), kind="stable")[:k]].tolist()
 
     def respond(self, session: Session, items: Sequence[int]) -> pl.DataFrame:
-        """Show a list and return what the user does; clicks are remembered.
+        """Show a list and return the user's response; clicks are remembered.
 
         A response has one row per item: item_id, position, click, like, click_probability and
         like_probability. The probabilities include that of being looked at.
