@@ -1,4 +1,4 @@
-"""Rows a second of a whole file through DCN-V2: ours in two precisions, and the peers'."""
+"""Rows per second of a whole file through DCN-V2: ours in two precisions, and the peers'."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ PASSES = 5
 
 
 def compare(*, rows: int, ids: int, peers: list[str]) -> None:
-    """Print rows a second; `peers` are NAME=PYTHON, as `benchmarks train` takes them.
+    """Print rows per second; `peers` are NAME=PYTHON, as `benchmarks train` takes them.
 
     All train one epoch of the first nine tenths of the rows. Tensors are those of the last tenth,
     as in `benchmarks train`; the file that `crosstower predict` scores holds all rows, ids as text.
@@ -42,7 +42,7 @@ def compare(*, rows: int, ids: int, peers: list[str]) -> None:
         write_click_log(folder / "rows.npz", rows=rows, ids=ids)
         run = _trained(folder)
         ours = _from_tensors(run, folder) | _from_file(run, folder)
-        print(f"DCN-V2, rows a second\n{'':34}{'from tensors':>14}{'from rows':>12}")
+        print(f"DCN-V2, rows per second\n{'':34}{'from tensors':>14}{'from rows':>12}")
         for precision in PRECISIONS:
             tensors, file = (ours[f"{kind} {precision}"] for kind in ("tensors", "file"))
             print(f"{'crosstower ' + precision:34}{tensors:>14,.0f}{file:>12,.0f}", flush=True)
@@ -54,7 +54,7 @@ def compare(*, rows: int, ids: int, peers: list[str]) -> None:
 
 
 def _trained(folder: Path) -> Run:
-    """Train on Parquet with the ids as text; write the file to score and the test rows beside."""
+    """Train on Parquet with the ids as text; write the file to score, and the test rows."""
     with np.load(folder / "rows.npz") as data:
         codes = {f"C{i}": pl.Series(c).cast(pl.String) for i, c in enumerate(data["codes"].T)}
         numbers = {f"I{i}": c for i, c in enumerate(data["numbers"].T)}
@@ -121,7 +121,7 @@ def _print_gap(folder: Path) -> None:
 
 
 def _print_peer(peer: str, folder: Path) -> float:
-    """Print a peer's rows a second and return the faster of its two ways."""
+    """Print a peer's rows per second and return the faster of its two ways."""
     name, _, python = peer.partition("=")
     if not python or name not in SCRIPTS:
         known = ", ".join(SCRIPTS)

@@ -1,7 +1,7 @@
 """The data path: seconds to the first batch, memory, and whether training waits.
 
 1. Text columns in Parquet and in CSV to a shuffled batch of tensors: crosstower, with its splits,
-   vocabularies of the training rows and checks, beside pandas and scikit-learn's OrdinalEncoder.
+   vocabularies of the training rows and checks; also pandas and scikit-learn's OrdinalEncoder.
 2. Peak memory above the imports, of preparing and an epoch of batches: rows that fit into
    `data.memory_mb`, then files 2, 4 and 8 times as large as it.
 3. Training of a DCN-V2 on rows in memory and on rows read from disk, in turn.

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     layout = layout_of(options.ids)
     if options.no_history:
         layout = replace(layout, lists=())
-    print("ms a request: median (p99); gap is the largest difference of a logit from eager")
+    print("ms per request: median (p99); gap is the largest difference of a logit from eager")
     head = "".join(f"{form:>18}" for form in ("eager", "onnx"))
     print(f"{'model':10}{'candidates':>11}{head}{'gap':>9}")
     for name in options.models:

@@ -196,7 +196,7 @@ def settle(log: pl.DataFrame, writers: list[Writer]) -> None:
         writer.erased |= writer.open.keys() - names.keys()
         writer.open = {}
     known = {name for writer in writers for name in writer.stored}
-    _require(names.keys() <= known, "the log has events that nobody sent")
+    _require(names.keys() <= known, "the log has events that were not sent")
 
 
 def replay(log: pl.DataFrame, user: int) -> list[int]:

@@ -8,7 +8,7 @@ Counts: events taken into one count, all at once and 20 at a time, microseconds 
 of keys, and bytes per key. Start: seconds until a worker has counted a log of --log events again.
 Events: microseconds to store one, 20 at a time, and to count it with all counts. Request:
 microseconds to read all counts of candidates, and milliseconds of the whole ranking. Server:
---event-rate events per second, 20 per request, beside --rate recommendations per second for
+--event-rate events per second, 20 per request, and --rate recommendations per second for
 --seconds; latency counts from when a request was due, events are those acknowledged, and the CPU
 seconds per second are those of the server.
 """

@@ -59,7 +59,7 @@ class Policy:
         raise NotImplementedError
 
     def learn(self, session: Session, seen: pl.DataFrame) -> None:
-        """Take in the response of a user."""
+        """Add the response of a user."""
 
 
 class BestPossible(Policy):

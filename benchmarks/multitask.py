@@ -99,7 +99,7 @@ def compare(name: str, recipe: Recipe, seeds: int, folder: Path) -> None:
 
 
 def only(recipe: Recipe, task: str) -> Recipe:
-    """Return the recipe of one task; a condition's event is needed beside it."""
+    """Return the recipe of one task; the event of its condition is needed as well."""
     schema = recipe.schema_.plain()
     when = schema["tasks"][task].get("when")
     kept = [n for n in schema["tasks"] if n in (task, when)]
@@ -157,7 +157,7 @@ def show(name: str, recipe: Recipe, rows: list) -> None:
 
 
 def shown(title: str, task: str) -> bool:
-    """A single-task run of a conditional task has its event beside it, which is not compared."""
+    """A single-task run of a conditional task also has its event, which is not compared."""
     return not title.endswith(" alone") or title == f"{task} alone"
 
 

@@ -1,7 +1,7 @@
 """The click rate of one logged policy, estimated from the log of another.
 
 Open Bandit data, women's campaign: the value of the policy bts (Thompson sampling) from the log of
-the policy random, beside the click rate that bts had in its own log of the same days. The reward
+the policy random, and the click rate of bts in its own log of the same days. The reward
 model of DM and DR is a run of crosstower, fitted on one half of the log for the other. In these
 rows both policies have the same click rate, so that a model which always predicts the mean would be
 right: what can be compared is noise and whether the intervals hold the truth, not a ranking.

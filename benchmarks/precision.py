@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
     print(describe(threads=torch.get_num_threads(), repeats=options.repeats))
     print(f"bfloat16 products: {bfloat16_instructions(CPU) or 'emulated'}\n")
     print(
-        "| model | rows a step | million operations | float32 ms | bfloat16 ms | gain |\n"
+        "| model | rows per step | million operations | float32 ms | bfloat16 ms | gain |\n"
         "|---|---|---|---|---|---|"
     )
     for hidden in WIDTHS:

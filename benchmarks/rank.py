@@ -1,4 +1,4 @@
-"""Prediction speed: the latency of one user's candidates, and rows a second of a whole file.
+"""Prediction speed: the latency of one user's candidates, and rows per second of a whole file.
 
     python -m benchmarks rank [--peers NAME=PYTHON ...]
 
@@ -8,8 +8,8 @@ the history once and runs a query tower on one row. In turn, call by call.
 
 Models: one forward pass of each ranker at an equal number of dense parameters, in turn.
 
-Batches: DCN-V2 as `python -m benchmarks train` has it, on its click log, with the peers'
-predictions beside ours: of tensors, and of raw rows in Parquet as `crosstower predict` reads them.
+Batches: DCN-V2 as `python -m benchmarks train` has it, on its click log; predictions
+of the peers and ours: of tensors, and of raw rows in Parquet as `crosstower predict` reads them.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
 
 def _requests(options: argparse.Namespace) -> None:
     layout = layout_of(options.ids)
-    print("ms a request: median (p99); gap is the largest difference of a logit from `repeated`")
+    print("ms per request: median (p99); gap is the largest difference of a logit from `repeated`")
     head = "".join(f"{form:>20}" for form in ("repeated", "once"))
     print(f"{'model':10}{'candidates':>11}{head}{'gap':>10}")
     for name in options.models:

@@ -1,4 +1,4 @@
-"""Our DCN-V2 and Wide & Deep beside torch-rechub's: the same encoded rows, widths and epochs.
+"""Our DCN-V2 and Wide & Deep against torch-rechub's: the same encoded rows, widths and epochs.
 
 torch-rechub lives in an environment of its own: python3 -m venv peer, then
 peer/bin/pip install torch torch-rechub==0.9.0, and --python peer/bin/python.

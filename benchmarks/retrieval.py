@@ -1,4 +1,4 @@
-"""Full-catalogue test metrics of the retrieval examples beside their baselines, over seeds."""
+"""Full-catalogue test metrics of the retrieval examples and their baselines, over seeds."""
 
 from benchmarks.machine import example_runs
 from benchmarks.quality import number

@@ -2,9 +2,9 @@
 
 In-batch softmax: every row against all items of its batch. Crosstower (logQ, accidental hits
 masked) trains by its own trainer and ranks all items for the held-out row of every user, as after
-each epoch of `fit`, what the user had left out. Beside it: the same loss written with nn.Embedding
-and Adam, as a tutorial does, and torch-rechub's DSSM, in an environment of its own (--peer PYTHON;
-see benchmarks/train.py). All take turns in processes of their own.
+each epoch of `fit`, with the user's history excluded. For comparison: the same loss written with
+nn.Embedding and Adam, as a tutorial does, and torch-rechub's DSSM, in its own environment (--peer
+PYTHON; see benchmarks/train.py). All run in turn, in separate processes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Seconds per epoch of the transformer on Amazon Beauty, beside RecTools' SASRec, in turn.
+"""Seconds per epoch of the transformer on Amazon Beauty, alternating with RecTools' SASRec.
 
 RecTools lives in an environment of its own: python3 -m venv peer, then
 peer/bin/pip install torch==2.13.0 "rectools[torch]==0.19.0", and --python peer/bin/python.

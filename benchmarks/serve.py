@@ -1,4 +1,4 @@
-"""A server under load: latency at a steady rate, throughput beside bare calls, memory, a long run.
+"""A server under load: latency at a steady rate, throughput against bare calls, memory, a long run.
 
 A two-tower model over --items items (vectors of 64, approximate index), 500 candidates, a
 multi-task DCN-V2, calibration and a blend by content type. Requests are due at fixed times whether
@@ -52,7 +52,7 @@ def steady(port: int, rate: float, seconds: float, seed: int = 0) -> list[float]
 
 
 def closed(port: int, connections: int, seconds: float) -> float:
-    """Return the answers a second of a closed loop."""
+    """Return the responses per second of a closed loop."""
     start = time.perf_counter()
 
     def some(number: int) -> int:
@@ -142,7 +142,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES")
     parser.add_argument("--folder", type=Path, help="Keeps the trained bundle for the next time.")
     parser.add_argument("--sources", action="store_true", help="Candidates of four sources.")
-    parser.add_argument("--mixed", action="store_true", help="Recommendations beside events.")
+    parser.add_argument("--mixed", action="store_true", help="Recommendations and events.")
     parser.add_argument("--event-rate", type=float, default=200, help="Of --mixed, per second.")
     parser.add_argument("--overload", action="store_true", help="Ask for more than it can do.")
     parser.add_argument("--flood", type=int, default=256, help="Connections of --overload.")

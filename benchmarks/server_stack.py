@@ -1,6 +1,6 @@
 """Frameworks and servers alone: the same request is validated and the same answer is sent.
 
-Needs `pip install litestar granian` beside the extra `serve`; what is not installed is left out.
+Needs `pip install litestar granian` and the extra `serve`; missing packages are left out.
 Every pair runs in a process of its own with one worker, asked by four connections in a closed loop
 from another process, in turn.
 """
@@ -88,7 +88,7 @@ def command(server: str, port: int) -> list[str]:
 
 
 def measured(framework: str, server: str, seconds: float) -> float:
-    """Return the answers a second."""
+    """Return the responses per second."""
     import os
 
     with socket.socket() as free:

@@ -1,4 +1,4 @@
-"""Training speed and quality beside deepctr-torch, torch-rechub and fuxictr, in one run.
+"""Training speed and quality, compared with deepctr-torch, torch-rechub and fuxictr, in one run.
 
     python -m benchmarks train --peers rechub=PYTHON deepctr=PYTHON fuxictr=PYTHON
 

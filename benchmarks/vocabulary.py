@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--steps", type=int, default=40)
     options = parser.parse_args(arguments)
     print(describe(batch=BATCH, fields=FIELDS, dim=16, steps=options.steps))
-    print("| optimiser | ids | ms a step (median) | rows/s | ratio |\n|---|---|---|---|---|")
+    print("| optimiser | ids | ms per step (median) | rows/s | ratio |\n|---|---|---|---|---|")
     for optimizer in ("lazy_adam", "rowwise_adagrad"):
         steppers = [Stepper(ids, optimizer) for ids in options.ids]
         times: list[list[float]] = [[], []]

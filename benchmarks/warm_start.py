@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks warm_start", description=__doc__)
     parser.add_argument("--base", type=int, default=21, help="days of the first training run")
     parser.add_argument("--days", type=int, default=7, help="daily increments")
-    parser.add_argument("--users", type=int, default=600, help="with a session of 10 rows a day")
+    parser.add_argument("--users", type=int, default=600, help="with a session of 10 rows per day")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--model", default="dcn_v2")
     options = parser.parse_args(arguments)

@@ -1,8 +1,8 @@
 """Shared parts of the contenders of `python -m benchmarks train`: settings, rows, times, answer.
 
 A contender runs as a script in an environment of its own, PYTHON NAME.py ROWS.npz MODEL SEED, with
-this file beside it; torch, NumPy, scikit-learn and its own library are all that it imports. It
-prints one line of JSON, whatever else its library prints.
+this file in its folder; it imports only torch, NumPy, scikit-learn and its own library. It
+prints one line of JSON, apart from its library's output.
 """
 
 import argparse

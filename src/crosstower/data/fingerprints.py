@@ -87,11 +87,11 @@ class NumberedRows:
     sums: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
     def add(self, split: str, first: U64, second: U64) -> None:
-        """Take in rows of a split by their `numbered_hashes`, both `[B]`."""
+        """Add rows of a split by their `numbered_hashes`, both `[B]`."""
         self._add(split, int(first.sum()), int(second.sum()))
 
     def merge(self, other: NumberedRows) -> None:
-        """Take in other rows."""
+        """Add other rows."""
         for split, halves in other.sums.items():
             self._add(split, *halves)
 
@@ -117,14 +117,14 @@ class Smallest:
     limit: np.uint64 = _ALL
 
     def add(self, hashes: U64) -> None:
-        """Take in more hashes, repeated ones included."""
+        """Add more hashes, repeated ones included."""
         self.hashes = np.concatenate([self.hashes, hashes[hashes <= self.limit]])
         if len(self.hashes) > self.size:
             self.hashes = np.sort(self.hashes)[: self.size]
             self.limit = self.hashes[-1]
 
     def merge(self, other: Smallest) -> None:
-        """Take in the smallest hashes of other rows."""
+        """Add the smallest hashes of other rows."""
         self.add(other.hashes)
         self.limit = min(self.limit, other.limit)
 
@@ -187,7 +187,7 @@ class FingerprintCounter:
     numbered: NumberedRows = field(default_factory=NumberedRows)
 
     def add(self, batch: Batch, rows: Mapping[str, Indices], numbers: NDArray[np.int64]) -> None:
-        """Take in a chunk.
+        """Add a chunk.
 
         Args:
             batch: of B rows.
@@ -202,7 +202,7 @@ class FingerprintCounter:
             self.numbered.add(split, first[chosen], second[chosen])
 
     def merge(self, other: FingerprintCounter) -> None:
-        """Take in the hashes of other rows."""
+        """Add the hashes of other rows."""
         self.trained.merge(other.trained)
         self.held_out.merge(other.held_out)
         self.numbered.merge(other.numbered)

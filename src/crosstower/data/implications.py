@@ -44,7 +44,7 @@ class Implications:
                     self.without[name, other] += int((event[other] == 0).sum())
 
     def merge(self, other: Implications) -> None:
-        """Take in the counts of other rows."""
+        """Add the counts of other rows."""
         self.tasks = self.tasks or other.tasks
         self.rows.update(other.rows)
         self.positives.update(other.positives)

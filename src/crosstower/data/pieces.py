@@ -143,7 +143,7 @@ class Matches:
         return found
 
     def merge(self, other: Matches) -> None:
-        """Take in the matches of the next piece."""
+        """Add the matches of the next piece."""
         for mine, theirs in zip(self.joins, other.joins, strict=True):
             mine.merge(theirs)
         for name, (rows, found) in other.counts.items():

@@ -57,7 +57,7 @@ class Splitter:
     """Assigns rows to `SPLITS` by position; `columns` are the raw columns it looks at.
 
     `clocks` read the time columns that it divides by; rows without a time are in no split.
-    `others` is for rows beside those that it divides, such as negatives beside positives.
+    `others` is for rows that it does not divide, such as negatives in addition to positives.
     """
 
     columns: tuple[str, ...]
@@ -75,7 +75,7 @@ class Splitter:
         return self.columns if self.others is None else self.others.columns
 
     def may_train(self, frame: pl.DataFrame) -> NDArray[np.bool_]:
-        """Return whether each of the rows beside those divided may be used in training.
+        """Return whether each of the rows that are not divided may be used in training.
 
         These are the rows of the train split, if a row's own columns tell its split. A random split
         holds out none of them; leave-last-out those that are not before their group's first

@@ -98,7 +98,7 @@ class DatasetCounter:
                 self.labels.setdefault((task, split), Summary()).add(known)
 
     def merge(self, other: DatasetCounter) -> None:
-        """Take in the counts of other rows; the order of merging does not matter."""
+        """Add the counts of other rows; the order of merging does not matter."""
         for mine, theirs in (
             (self.rows, other.rows),
             (self.skipped, other.skipped),

@@ -31,7 +31,7 @@ class Unseen:
                 self.values[name] += int(((codes != PADDING) & (codes != MISSING)).sum())
 
     def merge(self, other: Unseen) -> None:
-        """Take in the counts of other rows."""
+        """Add the counts of other rows."""
         self.values.update(other.values)
         self.unseen.update(other.unseen)
 

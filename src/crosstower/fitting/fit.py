@@ -90,8 +90,8 @@ def fit(
             in the cache folder (`CROSSTOWER_CACHE`) and uploaded when it is finished.
         overwrite: replace the run in `out`, as soon as the new rows are read; otherwise `out` must
             not exist.
-        warm_start: an earlier run of the same columns, tasks and models. Training continues from its
-            weights, optimiser states and statistics; `data` holds the rows since then.
+        warm_start: an earlier run of the same columns, tasks and models. Training continues from
+            its weights, optimiser states and statistics; `data` holds the rows since then.
         prepared: a folder of encoded rows that `crosstower prepare` wrote for this recipe. Columns'
             `dim` and `pooling`, tasks' `weight`, `loss`, `class_weight` and `label_smoothing`,
             model and training may differ.

@@ -88,9 +88,7 @@ def _unread(recipe: Recipe, models: dict[str, dict[str, Any]]) -> list[str]:
     for name, model in models.items():
         try:
             built = build_empty(layout, model)
-        except (
-            RuntimeError
-        ):  # a model of one's own may need real weights: it is built after reading
+        except RuntimeError:  # a custom model may need real weights: it is built after reading
             if name in MODELS.own([name]):
                 continue
             raise

@@ -77,8 +77,8 @@ def _resumed(run: Run, recipe: Recipe, *, tables: bool) -> Run:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise RunError(
             f"{run.folder}: was trained by another recipe ({'; '.join(pairs)}{more}); a resumed run"
-            f" may change {', '.join(MAY_CHANGE)}. Resume with {run.folder / 'recipe.yaml'}, or choose"
-            " another folder with --out"
+            f" may change {', '.join(MAY_CHANGE)}. Resume with {run.folder / 'recipe.yaml'}, or"
+            " choose another folder with --out"
         )
     kept = {key: getattr(run.recipe.data, key) for key in _ROWS}
     rows = recipe.data.model_copy(update=kept) if tables else recipe.data

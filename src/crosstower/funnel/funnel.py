@@ -41,7 +41,7 @@ from crosstower.values.arrays import Indices
 Floats = NDArray[np.float32]
 
 CANDIDATES = 200
-"""Items that the ranker scores per query, where nothing else is said."""
+"""Default number of items that the ranker scores per query."""
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def queries_of_run(
 
     Args:
         funnel: an open funnel.
-        columns: data columns of the rows to give to the query beside the retrieval recipe's.
+        columns: data columns of the rows to add to the retrieval recipe's columns of the query.
         on_progress: called with the number of rows read.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The raw rows that a ranker scores: the columns of a query beside those of candidate items."""
+"""The raw rows that a ranker scores: columns of a query and of candidate items."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from crosstower.nn.inputs import DenseInput, by_head
 
 @register_model("dcn_v2")
 class DCNv2(nn.Module):
-    """DCN-V2: explicit feature crosses of bounded degree beside or below an MLP.
+    """DCN-V2: explicit feature crosses of bounded degree, in parallel with an MLP or below it.
 
     Wang et al. 2021, figure 1. The cross of layer l is x_{l+1} = x0 ⊙ (W_l x_l + b_l) + x_l, so L
     layers reach degree L + 1. With `numbers_hidden` and `structure: stacked` it is the DLRM-DCNv2

@@ -115,7 +115,7 @@ class Stacked(nn.Module):
 
 
 class Parallel(nn.Module):
-    """A cross network beside an MLP: [cross(x0), MLP(x0)].
+    """A cross network in parallel with an MLP: [cross(x0), MLP(x0)].
 
     >>> import torch
     >>> from crosstower.nn import CrossFull, CrossNetwork

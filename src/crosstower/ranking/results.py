@@ -44,7 +44,7 @@ Predictions = Mapping[str, Sequence[pl.DataFrame]]
 
 
 def stored_predictions(run: Run) -> dict[str, list[pl.DataFrame]]:
-    """Return the test predictions that the training wrote, one frame a model and seed.
+    """Return the test predictions written by training, one frame per model and seed.
 
     Raises:
         RunError: a file is missing or damaged.

@@ -35,7 +35,7 @@ class EventList:
 
 @dataclass(frozen=True)
 class TimedList:
-    """A history that the rows have as a list, beside a list of the times of its events.
+    """A history given as a list in the rows, with a list of the times of its events.
 
     Args:
         column: data column of the history.

@@ -283,7 +283,7 @@ class Retrieval(FrozenModel):
                 f"objective: {self.objective} needs uniform negatives; set negatives.uniform, and"
                 " drop in_batch and log_q"
             )
-        if self.objective in _OWN_OPTIONS:  # a loss of one's own may read any option
+        if self.objective in _OWN_OPTIONS:  # a custom loss may read any option
             self._refuse_options_of_others()
         if self.objective == "sampled_softmax" and not (n.in_batch or n.uniform or n.hard):
             raise ValueError("negatives: none are left; keep in_batch, or set uniform or hard")

@@ -57,7 +57,7 @@ def text_encoder(name: str) -> TextEncoder:
     """Return an encoder.
 
     Raises:
-        RecipeError: nobody registered it, or its package is not installed.
+        RecipeError: it is not registered, or its package is not installed.
 
     """
     if name == "wordllama":

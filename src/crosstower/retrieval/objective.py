@@ -73,7 +73,7 @@ class RetrievalObjective:
         """Return the mean loss of a batch of pairs.
 
         Raises:
-            RecipeError: a loss of one's own returns something else than a scalar.
+            RecipeError: a custom loss does not return a scalar.
 
         """
         loss = self._loss.compute(_Step(self, _two_tower(model), batch))

@@ -33,7 +33,7 @@ class LimitedConnection(psycopg.Connection[tuple[Any, ...]]):
             wanted = next(gen)
             while True:
                 ready = yield wanted
-                if ready == Ready.NONE:  # psycopg wakes up ten times a second
+                if ready == Ready.NONE:  # psycopg wakes up ten times per second
                     late = f"no response for {self.limit:g} seconds"
                     reason = late if time.monotonic() > end else self.reason()
                     if reason is not None:

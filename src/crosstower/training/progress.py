@@ -23,7 +23,7 @@ from crosstower.evaluation.reports.content import epochs_of
 def training_bar(console: Console) -> Progress:
     """Return a progress display with loss, rows per second and the time left of the epoch.
 
-    Where nobody watches (a log file, a pipe) there is no bar; see `Watcher`.
+    If the output is not a terminal (a log file, a pipe), there is no bar; see `Watcher`.
     """
     return Progress(
         SpinnerColumn(),

@@ -92,14 +92,14 @@ class Moments:
         return Moments(count, one * count, squared)
 
     def add(self, x: Floats) -> None:
-        """Take in finite values."""
+        """Add finite values."""
         if len(x):
             self.count += len(x)
             self.total += exact_sum(x)
             self.total_of_squares += _exact_squares(x)
 
     def merge(self, other: Moments) -> None:
-        """Take in the numbers of other moments."""
+        """Add the numbers of other moments."""
         self.count += other.count
         self.total += other.total
         self.total_of_squares += other.total_of_squares
@@ -163,14 +163,14 @@ class Summary:
     high: float = -math.inf
 
     def add(self, x: Floats) -> None:
-        """Take in finite values."""
+        """Add finite values."""
         if len(x):
             self.count += len(x)
             self.total += exact_sum(x)
             self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
 
     def merge(self, other: Summary) -> None:
-        """Take in the numbers of another summary."""
+        """Add the numbers of another summary."""
         self.count += other.count
         self.total += other.total
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
@@ -194,11 +194,11 @@ class UniformSample:
     _priority: U64 = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
     def add(self, x: Floats, rows: NDArray[np.int64]) -> None:
-        """Take in numbers `[B]` with the numbers of their rows `[B]`."""
+        """Add numbers `[B]` with the numbers of their rows `[B]`."""
         self._keep(x, mix(rows, _SEED))
 
     def merge(self, other: UniformSample) -> None:
-        """Take in the sample of other rows."""
+        """Add the sample of other rows."""
         self._keep(other.values, other._priority)
 
     def _keep(self, x: Floats, priority: U64) -> None:

@@ -62,7 +62,7 @@ class VocabularyFit:
             self._take_in()
 
     def merge(self, other: VocabularyFit) -> None:
-        """Take in the counts of other rows of the same training run."""
+        """Add the counts of other rows of the same training run."""
         other.pack()
         self._new.append(other._counted())
         self._finished = None

@@ -71,7 +71,7 @@ class WindowCounts:
         return 230 * len(self._rows) + 8 * buckets + 16 * len(self._total) + 120 * self.waiting
 
     def add(self, keys: U64 | Sequence[int], times: Times | Sequence[int]) -> None:
-        """Take in events, in any order.
+        """Count events, in any order.
 
         Events after the last instant wait for the next one. To add many events of the past, first
         `advance` to the present.
@@ -159,7 +159,7 @@ class WindowCounts:
         return counts
 
     def _add_few(self, keys: Sequence[int], times: Sequence[int], end: int) -> None:
-        """Take in events one by one, which is quicker for a few than arrays are."""
+        """Count events one by one, which is faster than arrays for a few events."""
         oldest = self.count.oldest(self._time)
         for key, time in zip(keys, times, strict=True):
             if key == NO_KEY:

@@ -81,7 +81,7 @@ class EncoderFit:
                     raise RunError(_unreadable(name, cause)) from error
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take in the training rows of one chunk."""
+        """Add the training rows of one chunk."""
         rows = self._numbers_of(frame)
         self.rows += frame.height
         for name, learner in self._learners.items():

@@ -34,7 +34,7 @@ class LabelFit:
     others: Moments = field(default_factory=Moments)
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take in the labels of one chunk of cleaned rows."""
+        """Add the labels of one chunk of cleaned rows."""
         y = floats_of(frame[label_name(self.name)])
         known = ~np.isnan(y)
         if isinstance(self.task, Binary):
@@ -45,7 +45,7 @@ class LabelFit:
         self.others.add(y[known & (happened == 0)])
 
     def merge(self, other: LabelFit) -> None:
-        """Take in the labels of other rows."""
+        """Add the labels of other rows."""
         self.moments.merge(other.moments)
         self.others.merge(other.others)
 

@@ -21,7 +21,7 @@ class RequestEncoder:
 
     Args:
         encoder: of all columns.
-        user: the columns that have one value a request. The others are the candidates', one of
+        user: the columns that have one value per request. The others are the candidates', one of
             both sides such as a distance among them, unless `pairs` has it. A cross is of the side
             that has all its columns; one of both sides is made here.
         pairs: columns of both sides that are encoded for themselves, so that the candidates' own

@@ -27,7 +27,7 @@ def frame_of(table: Any) -> pl.DataFrame:
     """Return a polars, pandas or Arrow table as a polars frame.
 
     Raises:
-        DataError: a column holds what has no type, such as dictionaries beside numbers.
+        DataError: a column mixes values without a common type, such as dictionaries and numbers.
 
     """
     if isinstance(table, pl.DataFrame):

@@ -31,7 +31,7 @@ class KeyCounts:
     strangers: list[Any] = field(default_factory=list[Any])
 
     def add(self, keys: pl.Series, found: pl.Series) -> None:
-        """Take in the keys of a chunk; `found` is null where the table lacks one."""
+        """Add the keys of a chunk; `found` is null where the table lacks one."""
         self.rows += len(keys)
         self.found += len(found) - found.null_count()
         self.keyless += keys.null_count()
@@ -40,7 +40,7 @@ class KeyCounts:
             self.strangers = [*self.strangers, *strange][:_SHOWN_KEYS]
 
     def merge(self, other: KeyCounts) -> None:
-        """Take in the counts of the rows that follow."""
+        """Add the counts of the rows that follow."""
         self.rows += other.rows
         self.found += other.found
         self.keyless += other.keyless

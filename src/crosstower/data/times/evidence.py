@@ -42,7 +42,7 @@ class Evidence:
     bad: int = 0
 
     def add(self, series: pl.Series, *, origin: str, first_row: int) -> None:
-        """Take in the rows of one chunk.
+        """Add the rows of one chunk.
 
         Raises:
             DataError: the column holds another type, or (if strict) a value is no time.

@@ -128,7 +128,7 @@ def _parts_of(recipe: Recipe) -> list[nn.Module] | None:
     """Return the modules of the model; None if it cannot be built before rows are read."""
     try:
         return list(build_empty(draft_layout(recipe.schema_), recipe.model).modules())
-    except RuntimeError:  # a model of one's own may need real weights
+    except RuntimeError:  # a custom model may need real weights
         return None
 
 

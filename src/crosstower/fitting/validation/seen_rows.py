@@ -40,7 +40,7 @@ class SampledRows:
     limit: int = 2**64 - 1
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take in cleaned rows with `SPLIT` and `PLACE`."""
+        """Add cleaned rows with `SPLIT` and `PLACE`."""
         cells = [name for name in frame.columns if name not in (ROW, SPLIT, PLACE)]
         hashed = frame.with_columns(pl.struct(cells).hash(seed=1).alias(_HASH))
         kept = hashed.filter(pl.col(_HASH) <= self.limit)
@@ -100,7 +100,7 @@ class ValueCounts:
     counts: pl.DataFrame | None = None
 
     def add(self, values: pl.Series, splits: pl.Series) -> None:
-        """Take in the values of rows; lists count each of their values."""
+        """Add the values of rows; lists count each of their values."""
         frame = pl.DataFrame({"value": values, "split": splits})
         if values.dtype == pl.List:
             frame = frame.explode("value")

@@ -77,7 +77,7 @@ class Bsarec(nn.Module):
 
 
 class BsarecBlock(nn.Module):
-    """A filter beside attention, mixed by alpha, and a feed-forward layer, as in `Bsarec`.
+    """A filter and attention in parallel, mixed by alpha, and a feed-forward layer, as in `Bsarec`.
 
     Args:
         width: D.

@@ -49,12 +49,12 @@ class ListLearner:
         self.kept = state.length
 
     def add(self, values: pl.Series) -> None:
-        """Take in the lists of one chunk."""
+        """Add the lists of one chunk."""
         self.longest = max(self.longest, int(values.list.len().max() or 0))  # type: ignore[arg-type]
         self.table.add(values.explode(empty_as_null=False, keep_nulls=False))
 
     def merge(self, other: ListLearner) -> None:
-        """Take in the longest list of other rows."""
+        """Add the longest list of other rows."""
         self.longest = max(self.longest, other.longest)
 
     def finish(self) -> ListState:

@@ -13,7 +13,7 @@ class Learner(Protocol):
     """Learns the state of a column from its values in the training rows."""
 
     def add(self, values: pl.Series) -> None:
-        """Take in the cleaned values of one chunk."""
+        """Add the cleaned values of one chunk."""
         ...
 
     def finish(self) -> Any:
@@ -26,7 +26,7 @@ class RowLearner(Learner, Protocol):
     """A learner that samples rows by their numbers."""
 
     def add_rows(self, values: pl.Series, rows: NDArray[np.int64]) -> None:
-        """Take in the cleaned values of one chunk, instead of `add`.
+        """Add the cleaned values of one chunk, instead of `add`.
 
         Args:
             values: `[B]`.
@@ -44,7 +44,7 @@ class Merging(Protocol):
     """
 
     def merge(self, other: Any) -> None:
-        """Take in a learner of the same column; a shared table is merged by its owner."""
+        """Merge a learner of the same column; a shared table is merged by its owner."""
         ...
 
 

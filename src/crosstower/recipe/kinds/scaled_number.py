@@ -158,11 +158,11 @@ class NumberLearner:
             self.moments = Moments.of(int(count), float(mean), float(squares))
 
     def add(self, values: pl.Series) -> None:
-        """Take in the numbers of consecutive rows; NaN and null are missing numbers."""
+        """Add the numbers of consecutive rows; NaN and null are missing numbers."""
         self.add_rows(values, np.arange(self.rows, self.rows + len(values), dtype=np.int64))
 
     def add_rows(self, values: pl.Series, rows: NDArray[np.int64]) -> None:
-        """Take in the numbers of one chunk and of rows with these numbers."""
+        """Add the numbers of one chunk and of rows with these numbers."""
         x = floats_of(values)
         there = ~np.isnan(x)
         present = x[there]
@@ -174,7 +174,7 @@ class NumberLearner:
             self.moments.add(_signed_log(present) if self.column.transform == "log1p" else present)
 
     def merge(self, other: NumberLearner) -> None:
-        """Take in the numbers of other rows."""
+        """Add the numbers of other rows."""
         self.rows += other.rows
         self.missing += other.missing
         self.moments.merge(other.moments)

@@ -98,7 +98,7 @@ class LiveCounts:
         counters.counts = self._now.base.counts
 
     def catch_up(self) -> None:
-        """Take in the events since the last time, and those whose item has come to exist."""
+        """Count the events since the last call, and those whose item exists now."""
         now = self._now
         if self._state.heads().events > now.sequence:
             self._read(now, _CHUNK, whole=True)
@@ -151,7 +151,7 @@ class LiveCounts:
         return _Counting(base, self._state.heads().deletions)
 
     def _read(self, counting: _Counting, limit: int, *, whole: bool) -> bool:
-        """Take in the next events of the state, all if `whole`; return whether there are more."""
+        """Count the next events of the state, all if `whole`; return whether there are more."""
         while self._types:
             last = self._state.heads().events
             since = self._counters.now() - self._window

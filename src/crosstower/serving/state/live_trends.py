@@ -48,14 +48,14 @@ class LiveTrends:
         self._catch_up()
 
     def _catch_up(self) -> None:
-        """Take in the events since the last time."""
+        """Count the events since the last call."""
         more = self._state.heads().events > self._sequence
         while more:
             self._sequence, more = self._read(self._trends, self._sequence, _CHUNK)
         self._advance()
 
     def renew(self) -> bool:
-        """Take in new events, recount some after deletions; return whether there is more to do."""
+        """Count new events, recount some after deletions; return whether there is more to do."""
         self._catch_up()
         if self._next is None:
             deletions = self._state.heads().deletions
@@ -80,10 +80,10 @@ class LiveTrends:
         return self._now() + AHEAD * _MICROSECOND
 
     def _read(self, trends: Sequence[Trend], after: int, limit: int) -> tuple[int, bool]:
-        """Take in the next events; return the number of the last one, and whether there are more.
+        """Count the next events; return the number of the last one, and whether there are more.
 
         Args:
-            trends: to take them in.
+            trends: to count them.
             after: number of the last event so far.
             limit: largest number of events.
 
