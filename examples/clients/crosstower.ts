@@ -141,7 +141,7 @@ export interface ExperimentReportResponse {
   interleaved: Record<string, unknown>[];
   sizes: Record<string, unknown>[];
   daily: Record<string, unknown>;
-  /** The findings in words, most important first. */
+  /** Findings as sentences, most important first. */
   verdicts: string[];
   notes: string[];
 }
@@ -349,7 +349,7 @@ export interface ModelResponse {
   blend: BlendSummary | null;
   /** Exploration of all lists, if any. */
   explore: Record<string, unknown> | null;
-  /** Whether lists are logged unless a request says otherwise. */
+  /** Whether lists are logged by default. */
   log: boolean;
   /** Types of events that act on later lists: those of histories, then those that counters count. */
   live_events: string[];
@@ -636,7 +636,7 @@ export interface VersionSummary {
   rows?: number | null;
   /** About its rows. */
   facts?: Record<string, unknown>;
-  /** Why it is not served, in sentences. */
+  /** Reasons why it is not served. */
   reasons?: string[];
   /** Comparisons that the gate could not make. */
   notes?: string[];

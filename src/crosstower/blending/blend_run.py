@@ -54,7 +54,7 @@ class BlendResult:
         blend: weights and transforms.
         comparison: specification of the comparison.
         orders: metrics per order of the test rows, that of the blend first.
-        sentences: findings in words.
+        sentences: findings.
         notes: remarks about the rows.
         page: path of the HTML page.
         distributions: histograms per task and content type, before and after the transform.
@@ -136,7 +136,7 @@ def blend_run(
         on_progress: called at each stage.
 
     Returns:
-        The blend, metrics of the orders compared, and findings in words.
+        The blend, metrics of the orders compared, and findings as sentences.
 
     Raises:
         RecipeError: there is no blend, it does not fit the tasks, no blend keeps to the

@@ -45,7 +45,7 @@ def fit(
         typer.Option(
             "--from",
             metavar="RUN",
-            help="Go on from an earlier run's weights, with the rows since then.",
+            help="Continue from an earlier run's weights, with the rows since then.",
         ),
     ] = None,
     prepared: Annotated[
@@ -63,7 +63,7 @@ def fit(
     ] = False,
     processes: Annotated[
         int,
-        typer.Option(min=1, metavar="N", help="Processes of this machine that share the training."),
+        typer.Option(min=1, metavar="N", help="Processes of this machine that train together."),
     ] = 1,
     max_restarts: Annotated[
         int,

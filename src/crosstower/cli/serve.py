@@ -57,7 +57,7 @@ def serve(
     state_limit: Annotated[
         float | None,
         typer.Option(
-            min=1, metavar="MB", help="Refuse events and items (507) above this size of the state."
+            min=1, metavar="MB", help="Reject events and items (507) above this size of the state."
         ),
     ] = None,
     max_batch_size: Annotated[
@@ -101,7 +101,7 @@ def serve(
     tracing: Annotated[
         bool,
         typer.Option(
-            "--tracing", help="Export OpenTelemetry traces, as OTEL_EXPORTER_OTLP_ENDPOINT says."
+            "--tracing", help="Export OpenTelemetry traces to OTEL_EXPORTER_OTLP_ENDPOINT."
         ),
     ] = False,
     log_format: Annotated[

@@ -31,7 +31,7 @@ def validate(
         str | None, typer.Argument(metavar="[DATA]", help="Rows (default: those of the recipe).")
     ] = None,
     override: Overrides = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings are problems too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as problems.")] = False,
     page: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also write the findings as a web page.")
     ] = None,

@@ -27,9 +27,7 @@ def export(
     run: RunArgument,
     since: Annotated[
         Path | None,
-        typer.Option(
-            metavar="BUNDLE", help="Write only what differs from this bundle, for a server."
-        ),
+        typer.Option(metavar="BUNDLE", help="Write only vectors that differ from this bundle."),
     ] = None,
     users: Annotated[
         bool, typer.Option("--users", help="Write user vectors instead of item vectors.")

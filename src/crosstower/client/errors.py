@@ -45,7 +45,7 @@ class Fault(Response):
     """One fault of a request."""
 
     where: str = Field(description="Where in the request, such as body.k.")
-    problem: str = Field(description="What is wrong with it.")
+    problem: str = Field(description="Description of the problem.")
 
 
 class Problem(Response):
@@ -54,7 +54,7 @@ class Problem(Response):
     type: str = Field(default="about:blank", description="Kind of the problem.")
     title: str = Field(description="Phrase of the status.")
     status: int = Field(description="HTTP status.")
-    detail: str = Field(description="A sentence on what to do.")
+    detail: str = Field(description="A sentence with the remedy.")
     errors: list[Fault] | None = Field(default=None, description="Faults of the request.")
     trace_id: str | None = Field(
         default=None, description="Id of the trace, if the server traces requests."

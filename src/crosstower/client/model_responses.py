@@ -95,7 +95,7 @@ class ModelResponse(Response):
     tasks: list[Named] = Field(description="Tasks of the ranker.")
     blend: BlendSummary | None = Field(description="Blend of all lists.")
     explore: dict[str, Any] | None = Field(description="Exploration of all lists, if any.")
-    log: bool = Field(description="Whether lists are logged unless a request says otherwise.")
+    log: bool = Field(description="Whether lists are logged by default.")
     live_events: list[str] = Field(description="Types of events that act on later lists.")
     shop: Shop | None = Field(description="The shop of the page; null if there is none.")
     rules: dict[str, Any] = Field(description="Rules of all lists.")
@@ -141,7 +141,7 @@ class ExperimentReportResponse(Response):
     interleaved: list[dict[str, Any]] = Field(description="Results of interleaved arms.")
     sizes: list[dict[str, Any]] = Field(description="Users that a metric needs.")
     daily: dict[str, Any] = Field(description="Values by day.")
-    verdicts: list[str] = Field(description="The findings in words, most important first.")
+    verdicts: list[str] = Field(description="Findings as sentences, most important first.")
     notes: list[str] = Field(description="Remarks on the rows.")
 
 
@@ -159,7 +159,7 @@ class VersionSummary(Response):
     available: bool = Field(description="Whether its bundle still exists and can be served.")
     rows: int | None = Field(default=None, description="Number of rows that it was trained on.")
     facts: dict[str, Any] = Field(default={}, description="About its rows.")
-    reasons: list[str] = Field(default=[], description="Why it is not served, in sentences.")
+    reasons: list[str] = Field(default=[], description="Reasons why it is not served.")
     notes: list[str] = Field(default=[], description="Comparisons that the gate could not make.")
     figures: dict[str, Any] = Field(default={}, description="Measurements of the gate.")
 

@@ -98,7 +98,7 @@ class ListResponse(Response):
     request_id: str = Field(description="Id of the request, to which events refer.")
     version: str = Field(description="Version of the bundle.")
     fallback: str | None = Field(
-        default=None, description="What replaced the retrieved items, such as popular."
+        default=None, description="Source that replaced the retrieved items, such as popular."
     )
     logged: bool = Field(default=False, description="Whether the list is in the event log.")
     notices: list[str] = Field(default=[], description="Remarks, such as an unknown user.")

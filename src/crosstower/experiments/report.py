@@ -85,7 +85,7 @@ class ExperimentReport:
         interleaved: preferences of interleaved arms.
         sizes: needed numbers of users.
         daily: lift of the primary metric at the end of each day, by arm.
-        verdicts: the findings in words, most important first.
+        verdicts: findings as sentences, most important first.
         notes: omitted users and events.
 
     """

@@ -99,7 +99,7 @@ class FunnelReport:
         stages: metrics per stage.
         lifts: differences between stages.
         steps: relevant items lost and gained per stage.
-        verdicts: findings in words.
+        verdicts: findings as sentences.
         notes: remarks about the rows.
         sources: relevant items per source of candidates; none for the retrieval model alone.
 

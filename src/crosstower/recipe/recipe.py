@@ -100,7 +100,7 @@ class Recipe(FrozenModel):
     model: dict[str, Any] = Field(
         default={}, validate_default=True, description="`name` of the model and its options."
     )
-    training: Training = Field(default=Training(), description="Options of the training.")
+    training: Training = Field(default=Training(), description="Options of training.")
     calibration: Calibration = Field(
         default=Calibration(), description="Calibration of the predictions."
     )

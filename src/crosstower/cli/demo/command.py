@@ -42,7 +42,7 @@ def demo(
         typer.Option(min=1, max=65_535, metavar="N", help=f"Port of the page (default: {_PORT})."),
     ] = None,
     no_serve: Annotated[
-        bool, typer.Option("--no-serve", help="End after the training, without a server.")
+        bool, typer.Option("--no-serve", help="End after training, without a server.")
     ] = False,
     full: Annotated[
         bool,

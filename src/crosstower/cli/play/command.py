@@ -38,7 +38,7 @@ def play(
         typer.Option(metavar="FOLDER", help="Folder of the trained shop (default: runs)."),
     ] = None,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Train the shop again, even if there is one.")
+        bool, typer.Option("--rebuild", help="Train the shop again, even if it exists.")
     ] = False,
     port: Annotated[
         int, typer.Option(min=1, max=65_535, metavar="N", help="Port of the page.")

@@ -40,7 +40,7 @@ class BlendContent:
         user: column with one list per value.
         k: number of places of a list that count.
         utility: of an order, as YAML, if declared.
-        sentences: findings in words, the most important first.
+        sentences: findings, the most important first.
         orders: ours first, then those it is compared with; metrics are "utility", "ndcg.TASK",
             "total.TASK" (of the labels of the first k), "expected.TASK" (of their true
             probabilities), "gauc.TASK" and "share.TYPE".

@@ -151,7 +151,7 @@ class NumberLearner:
     def recall(
         self, memory: dict[str, Any] | None, state: Standardised | Ranked | Bucketised
     ) -> None:
-        """Go on from earlier moments; quantiles, ranges and indicators stay."""
+        """Continue from earlier moments; quantiles, ranges and indicators stay."""
         self.before = state
         if memory is not None:
             count, mean, squares = (memory[name] for name in ("count", "mean", "squares"))

@@ -72,7 +72,7 @@ class Sequence(ListColumn):
         default=None,
         ge=0,
         le=1,
-        description="bsarec: share of the frequency filter, compared with attention (default 0.7).",
+        description="bsarec: share of the frequency filter; attention has the rest (default 0.7).",
     )
     cutoff: int | None = Field(
         default=None,

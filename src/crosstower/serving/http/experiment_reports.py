@@ -46,7 +46,7 @@ class ExperimentReportResponse(FrozenModel):
     interleaved: list[dict[str, Any]]
     sizes: list[dict[str, Any]]
     daily: dict[str, Any]
-    verdicts: list[str] = Field(description="The findings in words, most important first.")
+    verdicts: list[str] = Field(description="Findings as sentences, most important first.")
     notes: list[str]
 
 

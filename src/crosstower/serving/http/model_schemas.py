@@ -70,7 +70,7 @@ class ModelResponse(_Response):
     tasks: list[Named]
     blend: BlendSummary | None
     explore: dict[str, Any] | None = Field(description="Exploration of all lists, if any.")
-    log: bool = Field(description="Whether lists are logged unless a request says otherwise.")
+    log: bool = Field(description="Whether lists are logged by default.")
     live_events: list[str] = Field(
         description="Types of events that act on later lists: those of histories, then those that"
         " counters count."

@@ -86,7 +86,7 @@ class Settings(FrozenModel):
     workers: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1, description="CPU threads per worker.")
     open: bool = Field(default=False, description="Serve other machines without tokens.")
-    log: bool = Field(default=False, description="Log every list, unless a request says otherwise.")
+    log: bool = Field(default=False, description="Log every list by default.")
     host_names: tuple[str, ...] = Field(
         default=(), description="Additional host names that clients may use, without tokens."
     )

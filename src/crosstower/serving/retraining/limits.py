@@ -25,7 +25,7 @@ class GateLimits(FrozenModel):
         default=0.95,
         gt=0.5,
         lt=1.0,
-        description="Confidence with which the bundle must be worse to be refused, over all"
+        description="Confidence with which the bundle must be worse to be rejected, over all"
         " comparisons together.",
     )
     calibration: tuple[float, float] | None = Field(
@@ -38,12 +38,14 @@ class GateLimits(FrozenModel):
         description="Largest population stability index between the predictions of both bundles,"
         " unless the new ones are better; null: any.",
     )
-    min_rows: int = Field(default=500, ge=2, description="Fewest rows to compare on.")
+    min_rows: int = Field(default=500, ge=2, description="Minimum number of rows to compare on.")
     min_users: int = Field(
-        default=20, ge=2, description="Fewest users, or lists, that a comparison needs."
+        default=20, ge=2, description="Minimum number of users, or lists, per comparison."
     )
     max_rows: int = Field(
-        default=200_000, ge=2, description="Most rows to compare on; more are sampled by user."
+        default=200_000,
+        ge=2,
+        description="Maximum number of rows to compare on; more are sampled by user.",
     )
     k: int = Field(default=10, ge=1, description="Length of the lists of NDCG and recall.")
     samples: int = Field(default=1_000, ge=100, description="Resamples of the bootstrap.")

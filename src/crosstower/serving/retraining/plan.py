@@ -113,7 +113,9 @@ class RowsPlan(FrozenModel):
         default=0.1, gt=0, lt=0.5, description="Share of the newest rows, for the gate."
     )
     min_new: int = Field(
-        default=5_000, ge=1, description="Fewest new rows; with fewer, the retraining is skipped."
+        default=5_000,
+        ge=1,
+        description="Minimum number of new rows; with fewer, the retraining is skipped.",
     )
 
 
@@ -140,7 +142,7 @@ class RetrainPlan(FrozenModel):
 
     runs: Runs = Field(default=Runs(), description="Runs of the first bundle.")
     labels: Labels = Field(default=Labels(), description="From events to labelled rows.")
-    rows: RowsPlan = Field(default=RowsPlan(), description="Rows of the training.")
+    rows: RowsPlan = Field(default=RowsPlan(), description="Rows to train on.")
     training: StageTraining = Field(
         default=StageTraining(), description="Training options by stage, such as {epochs: 2}."
     )

@@ -30,7 +30,7 @@ class VersionSummary(FrozenModel):
     available: bool = Field(description="Whether its bundle still exists and can be served.")
     rows: int | None = Field(default=None, description="Number of rows that it was trained on.")
     facts: dict[str, Any] = Field(default={}, description="About its rows.")
-    reasons: list[str] = Field(default=[], description="Why it is not served, in sentences.")
+    reasons: list[str] = Field(default=[], description="Reasons why it is not served.")
     notes: list[str] = Field(default=[], description="Comparisons that the gate could not make.")
     figures: dict[str, Any] = Field(default={}, description="Measurements of the gate.")
 
