@@ -1,6 +1,6 @@
 """An ideal learner of the drifting feed: a Bayes filter that knows the equations of the world.
 
-It is no competitor: it knows how clicks and likes depend on taste, topic, content type, age and
+It is not a competitor: it knows how clicks and likes depend on taste, topic, content type, age and
 position, and how tastes and trends move. It does not know their values, and learns them from the
 log of the warm-up and from its own lists, by Gaussian approximation after each shown item. It
 ignores the appeal and the own direction of items, as an item has too few impressions to tell. What

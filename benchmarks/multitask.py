@@ -118,7 +118,7 @@ def options(kind: str, width: int) -> dict:
 
 
 def dense_parameters(encoder: Encoder, model: dict) -> int:
-    """Return the number of parameters that are no embeddings."""
+    """Return the number of parameters that are not embeddings."""
     with torch.device("meta"):
         network = build(encoder.layout, model)
     stores = [m for m in network.modules() if isinstance(m, EmbeddingStore)]

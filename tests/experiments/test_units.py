@@ -123,7 +123,7 @@ def test_events_that_cannot_be_used_are_named(log: pl.DataFrame, change, words: 
 
 
 def test_segments_without_a_column_are_read_from_the_json(log: pl.DataFrame) -> None:
-    """As exported where the device of one event is a number, or the key is no name."""
+    """As exported where the device of one event is a number, or the key is not a name."""
     one = experiment()
     device = pl.struct(pl.col("query.device").alias("device"))
     odd = log.with_columns(device.struct.json_encode().alias("query")).drop("query.device")

@@ -241,7 +241,7 @@ def test_k_and_limit_have_bounds(funnel: Funnel) -> None:
 
 
 def hours_of(rows: pl.DataFrame, *, late: pl.Expr) -> pl.DataFrame:
-    """Rows with an hour that is no number for some."""
+    """Rows with an hour that is not a number for some."""
     hour = pl.when(late).then(pl.lit("late")).otherwise(pl.col("hour").cast(pl.String))
     return rows.with_columns(hour.alias("hour"))
 

@@ -276,7 +276,7 @@ def test_a_blend_without_diversity_orders_by_its_score(blended: Runs) -> None:
 
 
 def test_users_of_the_world_are_the_ones_evaluated(cinema: Runs) -> None:
-    """A user whom only the ranker knows is no stranger to it."""
+    """A user whom only the ranker knows is not a stranger to it."""
     funnel = Funnel.open(cinema.retrieval, cinema.ranking, candidates=40)
     known = set(watches()["user"])
     one, other = (funnel.recommend(user, query={"hour": 3, "device": "tv"}) for user in (0, 1))

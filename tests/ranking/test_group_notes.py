@@ -59,7 +59,7 @@ def test_a_ranker_learns_by_groups_and_says_what_it_found(loss: Any, tmp_path: P
     assert re.search(r"training.group 'request': 20 groups of 1 to 40 training rows", notes)
     assert "1 are longer than a batch of 32 rows and are divided at random" in notes
     assert re.search(rf"'click': in \d+ of 20 groups .* equal or missing; loss '{name}' ", notes)
-    assert ("learns an order, so its predictions are no probabilities" in notes) == (name != "jrc")
+    assert ("learns an order, so its predictions are not probabilities" in notes) == (name != "jrc")
     assert "NDCG@10" in (run.folder / "report.html").read_text()
     assert run.metrics["tasks"]["click"]["mlp"]["ndcg@10"]["mean"] > 0.5
 

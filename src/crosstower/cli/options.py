@@ -72,7 +72,7 @@ def checked_state(
 
     Raises:
         QueryError: the command line has a password.
-        ServeError: it is no address of a state.
+        ServeError: it is not an address of a state.
 
     """
     from crosstower.serving.state.address import PostgresAddress, state_address
@@ -195,7 +195,7 @@ def needed_time_of(option: str, text: str) -> datetime:
     """Return the time of an option, in UTC if it has no zone.
 
     Raises:
-        QueryError: it is no date or time.
+        QueryError: it is not a date or time.
 
     """
     try:

@@ -106,7 +106,7 @@ def steps_of(
 ) -> tuple[Step, ...]:
     """Return where relevant items are lost, in the order of the stages.
 
-    Retrieval loses those that are no candidates, ranking those of the rest that are not in the
+    Retrieval loses those that are not candidates, ranking those of the rest that are not in the
     first K; blending and diversity lose some of these and gain others.
 
     Args:

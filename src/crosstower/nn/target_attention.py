@@ -14,7 +14,7 @@ class TargetAttention(nn.Module):
     """Activation unit and weighted sum of DIN (Zhou et al. 2018, arXiv 1706.06978, equation 3).
 
     out = Σ_j a(e_j, v) e_j with a(e, v) = w · PReLU(W [v, e, v − e, v ⊙ e] + b) + c, where v is the
-    candidate. As in the paper, the weights are no softmax, so that their sum tells how strong an
+    candidate. As in the paper, the weights are not a softmax, so their sum shows how strong an
     interest is, and the unit has one layer of 36 (figure 2). Its input is that of the authors'
     code, which has a softmax, layers of 80 and 40 and sigmoids instead. Dice, the paper's other
     activation, is left out: its statistics over a batch would tie each row to its company.

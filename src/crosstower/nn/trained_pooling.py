@@ -25,7 +25,7 @@ TARGETED: dict[str, type[TargetAttention | BehaviourTransformer | TargetHstu]] =
 """Poolings of a list with a `target`, the row's own value that it is compared with."""
 
 _WEIGHTED = {*TRAINED, *TARGETED} - {"hstu"}
-"""Poolings with weights that are no encoder of every position."""
+"""Poolings with weights that are not an encoder of every position."""
 
 
 class SequencePool(nn.Module):

@@ -44,7 +44,7 @@ from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float64]
 Precision = Literal["float32", "bfloat16"]
-# Small enough for the caches. Matrix libraries slow down beyond it, where a width is no multiple
+# Small enough for the caches. Matrix libraries slow down beyond it, where a width is not a multiple
 # of 16: at 429 x 429 by 1.4 from 1,024 rows to 4,096, in float32.
 _SCORE_ROWS = 1024
 _PADDED_CODES = 1 << 22  # 16 MiB

@@ -29,7 +29,7 @@ def ages_of(
         now: the time of the request, in seconds since 1970.
 
     Raises:
-        QueryError: their number or their order is wrong, or one is no time, or after the request.
+        QueryError: their number or order is wrong, or one is not a time, or after the request.
 
     """
     if times is None:

@@ -237,7 +237,7 @@ class OnlineItems:
         """Return the best items of each query; without `base` those of another engine, for one."""
         query = np.repeat(np.arange(len(x)), [len(out) for out in excluded])
         out, count = np.concatenate(excluded), self._count
-        query, out = query[out >= 0], out[out >= 0]  # an id that is no item has place -1
+        query, out = query[out >= 0], out[out >= 0]  # an id that is not an item has place -1
         old = out < count
         if base is None:
             found = [nearest_by_id(self.index, self._base, x, k, where=where, excluded=out[old])]

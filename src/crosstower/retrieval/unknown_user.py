@@ -18,14 +18,16 @@ def unknown_words(user: str | int, *, popular: bool) -> str:
 
 
 def unknown_items(ids: Sequence[str | int]) -> tuple[str, ...]:
-    """Return the notice of ids in a history that are no items; empty without any.
+    """Return the notice of ids in a history that are not items; empty without any.
 
     >>> unknown_items([7, "x"])
-    ("history: 2 ids are no items and are ignored: 7, 'x'",)
+    ("history: 2 ids are not items and are ignored: 7, 'x'",)
     """
     if not ids:
         return ()
     named = ", ".join(repr(given) for given in ids[:_NAMED])
     more = ", …" if len(ids) > _NAMED else ""
-    count = f"{len(ids):,} ids are no items and are" if len(ids) > 1 else "1 id is no item and is"
+    count = (
+        f"{len(ids):,} ids are not items and are" if len(ids) > 1 else "1 id is not an item and is"
+    )
     return (f"history: {count} ignored: {named}{more}",)

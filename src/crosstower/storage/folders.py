@@ -174,7 +174,7 @@ def publish(folder: Path, address: Address, last: str, *, error: type[Crosstower
 def publish_changes(folder: Path, *, error: type[CrosstowerError]) -> None:
     """Upload the files of a local copy that have changed since it was made, and remove others.
 
-    A folder that is no copy of an address is left as it is.
+    A folder that is not a copy of an address is left as it is.
 
     Raises:
         CrosstowerError: of class `error`: a file could not be uploaded.

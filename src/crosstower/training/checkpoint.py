@@ -236,7 +236,7 @@ def _state_tensors(optimizer: Optimizer, names: Sequence[str]) -> dict[str, Tens
     for parameter, state in optimizer.state_dict()["state"].items():
         for key, value in state.items():
             if not isinstance(value, Tensor):
-                raise TypeError(f"{type(optimizer).__name__} state '{key}' is no tensor")
+                raise TypeError(f"{type(optimizer).__name__} state '{key}' is not a tensor")
             tensors[f"{names[parameter]}.{key}"] = value
     return tensors
 

@@ -145,7 +145,7 @@ def ids_of(raw: pl.Series) -> pl.Series:
 
 
 def no_ids(raw: pl.Series, ids: pl.Series) -> pl.Series:
-    """Return which cells of a column hold something that is no id; a missing value is fine."""
+    """Return which cells of a column hold something that is not an id; a missing value is fine."""
     if ids.null_count() == raw.null_count() or not (
         raw.dtype.is_float() or isinstance(raw.dtype, pl.Decimal)
     ):

@@ -87,7 +87,7 @@ def formula_of(text: str) -> ParsedFormula:
         text: of the formula.
 
     Raises:
-        ValueError: the text is no formula, names no column, or is too long.
+        ValueError: the text is not a formula, names no column, or is too long.
 
     """
     try:

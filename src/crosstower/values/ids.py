@@ -41,7 +41,7 @@ def id_of(value: Any) -> Id | None:
     [7, 7, 7, 7, '007', 'true', 'true', 'ab', None, None]
 
     Raises:
-        DataError: it is no single value, or a number that cannot be an id.
+        DataError: it is not a single value, or a number that cannot be an id.
 
     """
     if type(value) is int:
@@ -78,7 +78,7 @@ def text_of_value(value: Any) -> str | None:
     """Return the canonical text of a Python value, fractions included; None if it is missing.
 
     Raises:
-        DataError: it is no single value.
+        DataError: it is not a single value.
 
     """
     if isinstance(value, Decimal | Real) and not isinstance(value, Integral | bool):
@@ -90,7 +90,7 @@ def text_of_value(value: Any) -> str | None:
 
 
 def _fraction(value: Any) -> str | None:
-    """Return the text of a number that is no id; None of any other."""
+    """Return the text of a number that is not an id; None of any other."""
     number = float(value)
     if number != number:  # noqa: PLR0124 - NaN
         return None

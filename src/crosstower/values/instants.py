@@ -109,7 +109,7 @@ def iso_instants(text: pl.Series) -> Instants:
 
 
 def counted_instants(cells: pl.Series, unit: int | None = None) -> Instants:
-    """Return the moments of numbers since 1970-01-01 UTC; null where a cell is no number.
+    """Return the moments of numbers since 1970-01-01 UTC; null where a cell is not a number.
 
     Without a unit, that of each number follows from its size, see `steps_per_second`, and one that
     may be a year, from 1000 to 3000, or a date, from 19000101 to 21001231, is none.

@@ -45,7 +45,7 @@ def id_lists(raw: pl.Series, separator: str | None) -> tuple[pl.Series, pl.Serie
 
 
 def id_list_cells(raw: pl.Series, separator: str | None) -> Cells:
-    """Return lists of canonical ids; a cell that is no list is bad.
+    """Return lists of canonical ids; a cell that is not a list is bad.
 
     Raises:
         DataError: the column holds neither lists nor text.
@@ -60,7 +60,7 @@ def id_list_cells(raw: pl.Series, separator: str | None) -> Cells:
 
 
 def age_cells(raw: pl.Series) -> Cells:
-    """Return lists of whole seconds from the events of a history to its row; a null is no list.
+    """Return lists of whole seconds from the events of a history to its row; a null is not a list.
 
     A list is bad if an age is missing or negative, or the oldest event is not the first.
     """
@@ -128,7 +128,7 @@ def _lists_of(raw: pl.Series, separator: str | None, expected: str) -> tuple[pl.
 
 
 def _split(raw: pl.Series, separator: str | None) -> tuple[pl.Series, pl.Series]:
-    """Return the values of texts, and which texts are no list."""
+    """Return the values of texts, and which texts are not a list."""
     text = raw.str.strip_chars()
     bracketed = text.str.starts_with("[") & text.str.ends_with("]")
     if separator is not None and separator.strip() not in ("", ","):

@@ -82,9 +82,11 @@ def test_crosses_of_the_users_columns_are_the_users() -> None:
 
 
 def test_what_cannot_be_a_users_column_is_named() -> None:
-    with pytest.raises(QueryError, match="'usr' is no column that a user can have; did you mean"):
+    with pytest.raises(
+        QueryError, match="'usr' is not a column that a user can have; did you mean"
+    ):
         RequestEncoder(ENCODER, ["usr"])
-    with pytest.raises(QueryError, match="'own' is no column that a user can have"):
+    with pytest.raises(QueryError, match="'own' is not a column that a user can have"):
         RequestEncoder(ENCODER, ["own"])
 
 

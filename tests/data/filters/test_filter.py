@@ -72,7 +72,7 @@ def test_comparisons_agree_with_python(sign: str, value: float) -> None:
         ("pool == 'yes'", "column 'pool' holds Boolean, got 'yes'"),
         ("beds == pool_days", "no column 'pool_days'"),
         ("'a' in city", r"needs a list such as \['a', 'b'\], or a column of lists"),
-        ("city", "column 'city' is no condition; compare it with a value"),
+        ("city", "column 'city' is not a condition; compare it with a value"),
         ("1 < 2", "a comparison needs a column on one side"),
         ("price < 100 + 20", r"'100 \+ 20' is not a value; allowed: =="),
         ("price is 3", "'is' is not allowed"),

@@ -45,7 +45,7 @@ def test_a_blend_by_type_is_fitted_on_the_rows_of_the_bundle(bundle: Bundle, liv
         (Override({"clicks": 1.0}), "no task 'clicks'; did you mean 'click'"),
         (Override({"click": 0.0}), "at least one weight must differ from 0"),
         (Override({"click": 1.0}, "root"), "no transform 'root'"),
-        (Override({"click": 1.0}, by="country"), "blend.by: 'country' is no content type"),
+        (Override({"click": 1.0}, by="country"), "blend.by: 'country' is not a content type"),
     ],
 )
 def test_a_blend_that_cannot_be(live: Live, override: Override, words: str) -> None:

@@ -138,11 +138,11 @@ def test_a_given_history_replaces_that_of_the_user(funnel: OnlineFunnel) -> None
 def test_ids_that_are_no_items_are_named(funnel: OnlineFunnel, live_films: LiveFilms) -> None:
     history = ("f01", "x", 7, *(f"y{n}" for n in range(9_997)))
     found = funnel.recommend(FunnelRequest(k=5, history=history))
-    words = "history: 9,999 ids are no items and are ignored: 'x', 7, 'y0', 'y1', 'y2', …"
+    words = "history: 9,999 ids are not items and are ignored: 'x', 7, 'y0', 'y1', 'y2', …"
     assert found.notices == (words,)
     alone = funnel.recommend(FunnelRequest(k=5, history=("f01",)))
     assert items(funnel, found) == items(funnel, alone)
-    with pytest.warns(CrosstowerWarning, match="history: 1 id is no item and is ignored: 'x'"):
+    with pytest.warns(CrosstowerWarning, match="history: 1 id is not an item and is ignored: 'x'"):
         live_films.bundle.retriever().recommend(k=5, history=["f01", "x"])
     with pytest.raises(QueryError, match="expected an id"):
         funnel.recommend(FunnelRequest(k=5, history=(1.5,)))  # type: ignore[arg-type]

@@ -99,7 +99,7 @@ def test_a_cell_that_is_no_time_is_bad() -> None:
         ({}, "part: missing, and it has no default"),
         ({"part": "minute"}, "part: "),
         ({"part": "hour", "timezone": "Mars/Base"}, "expected a zone such as UTC"),
-        ({"part": "hour", "format": "order"}, "numbers that only order the rows are no times"),
+        ({"part": "hour", "format": "order"}, "numbers that only order the rows are not times"),
         ({"part": "hour", "format": "%H:%M"}, "strftime pattern with year, month and day"),
     ],
 )

@@ -107,5 +107,5 @@ def test_both_columns_are_read_as_times() -> None:
 def test_wrong_options_are_refused() -> None:
     with pytest.raises(RecipeError, match="unit"):
         Elapsed(start="a", end="b", unit="weeks")  # type: ignore[arg-type]
-    with pytest.raises(RecipeError, match="numbers that only order the rows are no times"):
+    with pytest.raises(RecipeError, match="numbers that only order the rows are not times"):
         Elapsed(start="a", end="b", start_format="order")

@@ -137,7 +137,7 @@ def test_a_bad_value_names_file_row_and_user(film_run: Run, bundle: Bundle, tmp_
     with pytest.raises(DataError, match=r"partition 0 .*parquet: row 2 \(user 3\): .*budget"):
         recommend_users(bundle.folder, tmp_path / "out", users=users)
     users = file_of(tmp_path, user=[1], years=[1990])
-    with pytest.raises(QueryError, match=r"'years' is no column of the query; .*has: device\)"):
+    with pytest.raises(QueryError, match=r"'years' is not a query column; .*has: device\)"):
         recommend_users(film_run.folder, tmp_path / "out2", users=users)
     assert not (tmp_path / "out2").exists()
 

@@ -107,7 +107,7 @@ def test_a_folder_that_is_there_stays(scorer: Scorer, folder: Path) -> None:
 
 
 def test_a_column_that_is_not_there_is_refused(scorer: Scorer, tmp_path: Path) -> None:
-    with pytest.raises(QueryError, match=r"'usr' is no column.*did you mean 'user'"):
+    with pytest.raises(QueryError, match=r"'usr' is not a column.*did you mean 'user'"):
         export_model(scorer, tmp_path / "exported", user=["usr"])
 
 

@@ -80,7 +80,7 @@ def test_drift_is_told_of_what_is_shown(client: TestClient) -> None:
     service_of(client)._show_figures()
     lines = client.get("/metrics").text.splitlines()
     drift = next(x for x in lines if x.startswith('crosstower_score_drift{task="click",'))
-    assert float(drift.split()[-1]) > 0.1  # the best of 1,500 listings are no sample of them
+    assert float(drift.split()[-1]) > 0.1  # the best of 1,500 listings are not a sample of them
 
 
 def test_a_queue_that_is_full_responses_at_once(start: Start) -> None:

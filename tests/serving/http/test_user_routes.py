@@ -193,11 +193,11 @@ def test_wrong_users_are_refused_whole(
 
 def test_a_history_in_a_request_is_checked(films: TestClient) -> None:
     with_unknown = recommend(films, history=["f01", "x"])
-    assert with_unknown.json()["notices"] == ["history: 1 id is no item and is ignored: 'x'"]
+    assert with_unknown.json()["notices"] == ["history: 1 id is not an item and is ignored: 'x'"]
     assert scores(with_unknown) == scores(recommend(films, history=["f01"]))
     assert recommend(films, history=[]).json()["fallback"] == "popular"
     many = recommend(films, history=["f01", *range(9_999)]).json()
-    assert many["notices"][0].startswith("history: 9,999 ids are no items")
+    assert many["notices"][0].startswith("history: 9,999 ids are not items")
     for wrong in ([1.5], ["f01"] * 10_001, [None], "f01", [[1]]):
         problem(films.post("/v1/recommend", json={"history": wrong}), 422)
     ranked = films.post("/v1/rank", json={"items": ["f05", "f06"], "history": ["f01"],

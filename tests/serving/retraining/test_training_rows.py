@@ -180,7 +180,7 @@ def test_rows_of_events_follow_the_base_rows(stages: list[Stage]) -> None:
 
 
 def test_keys_of_counted_events_are_those_that_a_server_finds(live_films: LiveFilms) -> None:
-    """A key may be called like a column of events, and is no attribute of the user."""
+    """A key may be called like a column of events, and is not an attribute of the user."""
     ranking = stages_of(live_films.bundle, None, runs_of(live_films))[1]
     plain = yaml.safe_load(ranking.recipe.to_yaml())
     plain["data"] |= {"events": "rows", "time": "time"}

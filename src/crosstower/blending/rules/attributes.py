@@ -26,7 +26,7 @@ class RuleRows:
         count: number of candidates.
         column: returns a column `[C]` by name.
         fits: returns which candidates `[C]` fulfil a condition.
-        row_of: returns the row of an item id, -1 if it is no candidate.
+        row_of: returns the row of an item id, -1 if it is not a candidate.
         vectors: returns unit vectors `[C, D]` of the items; None if there are none.
 
     """

@@ -24,7 +24,7 @@ from crosstower.data.split import SPLITS
 
 _CHUNKS = 4
 FEW = 20
-MANY = 100  # rows from which a value per row is no accident
+MANY = 100  # rows from which a value per row is not an accident
 _SKEWED = 5.0
 _SPLITS = (set(SPLITS), set(SPLITS[:1] + SPLITS[2:]))
 
@@ -90,7 +90,7 @@ def _guess_feature(series: pl.Series) -> Guess:
 
 
 def _guess_role(series: pl.Series) -> Guess | None:
-    """Return the role of a column that is no feature, such as an index, a time or a label."""
+    """Return the role of a column that is not a feature, such as an index, a time or a label."""
     time = guess_time(series)
     if time is not None and not names_index(series.name):
         return Guess(None, f"a time{time.words}", "time", time.format)

@@ -41,7 +41,7 @@ def starter_recipe(
         time: column by which the rows are split; inferred if None.
 
     Raises:
-        DataError: no column looks like a label, no feature is left, or `time` is no time.
+        DataError: no column looks like a label, no feature is left, or `time` is not a time.
 
     """
     frame = first_rows(source)

@@ -57,7 +57,7 @@ def starter_retrieval_recipe(
         time: column that orders the rows; inferred if None.
 
     Raises:
-        DataError: a column is missing, no query column is left, or `time` is no time.
+        DataError: a column is missing, no query column is left, or `time` is not a time.
 
     """
     require_columns(source, [column for column in (item, user, time) if column])

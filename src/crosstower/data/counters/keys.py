@@ -36,7 +36,7 @@ def hash_of(value: Any) -> int:
     True
 
     Raises:
-        DataError: it is no single value.
+        DataError: it is not a single value.
 
     """
     text = text_of_value(value)

@@ -81,7 +81,7 @@ def open_log(base: Source, log: EventLog, data: Data, keys: Sequence[str]) -> So
     for name in log.columns:
         if name not in allowed:
             raise DataError(
-                f"data.events.columns: '{name}' is read by no counter or history, and is no key"
+                f"data.events.columns: '{name}' is read by no counter or history, and is not a key"
                 f" of a joined table; allowed: {', '.join(dict.fromkeys(allowed))}"
             )
     tables = _tables(base, log, data, keys)

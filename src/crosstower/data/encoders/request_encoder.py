@@ -88,7 +88,7 @@ def _check(schema: Schema, user: Iterable[str]) -> None:
     for name in user:
         if name not in allowed:
             raise QueryError(
-                f"user: '{name}' is no column that a user can have{did_you_mean(name, allowed)};"
+                f"user: '{name}' is not a column that a user can have{did_you_mean(name, allowed)};"
                 f" allowed: {', '.join(allowed)}"
             )
 

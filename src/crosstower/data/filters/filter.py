@@ -124,7 +124,7 @@ class _Reader(Operands):
                 return joined(operator.and_, [self.comparison(*step) for step in steps])
             case ast.Name(id=name) if name not in CONSTANTS:
                 if self.kind(name) != pl.Boolean:
-                    raise self.error(f"column '{name}' is no condition; compare it with a value")
+                    raise self.error(f"column '{name}' is not a condition; compare it with a value")
                 return pl.col(name)
             case _:
                 raise self.error(f"'{ast.unparse(node)}' is not a condition; allowed: {ALLOWED}")

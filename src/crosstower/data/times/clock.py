@@ -61,7 +61,7 @@ class Clock:
         """Return one given time, such as the start of the test rows, as `read` returns it.
 
         Raises:
-            DataError: it is no time, or the column holds numbers that are no times.
+            DataError: it is not a time, or the column holds numbers that are not times.
 
         """
         numeric = isinstance(given, int | float)

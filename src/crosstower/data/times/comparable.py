@@ -24,7 +24,7 @@ def comparable(column: pl.Expr, kind: Any) -> pl.Expr:
 
 
 def comparable_text(column: pl.Expr) -> pl.Expr:
-    """Return ISO 8601 text as `comparable` returns times; null where a cell is no time."""
+    """Return ISO 8601 text as `comparable` returns times; null where a cell is not a time."""
     return column.cast(pl.String).map_batches(_of_text, return_dtype=pl.Int128, is_elementwise=True)
 
 

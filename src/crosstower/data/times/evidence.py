@@ -45,7 +45,7 @@ class Evidence:
         """Add the rows of one chunk.
 
         Raises:
-            DataError: the column holds another type, or (if strict) a value is no time.
+            DataError: the column holds another type, or (if strict) a value is not a time.
 
         """
         forms = split_forms(series, self.how)

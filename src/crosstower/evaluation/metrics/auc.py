@@ -83,7 +83,7 @@ def _auc(rows: LabelledPredictions) -> float:
 def group_ids(groups: Groups) -> pl.Series:
     """Return the id of each row's group `[B]`; null where it has none.
 
-    NaN is no id: pandas and NumPy write it where a number is missing.
+    NaN is not an id: pandas and NumPy write it where a number is missing.
     """
     if isinstance(groups, np.ndarray) and groups.dtype == object:
         # NaN alone differs from itself.

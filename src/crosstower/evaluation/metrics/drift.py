@@ -130,7 +130,7 @@ class _Ring:
 
 
 def _edges(values: Floats) -> Floats:
-    """Return the edges between bins: each half-way to the next value, so that rounding is no drift.
+    """Return the edges between bins: each half-way to the next value, to be safe from rounding.
 
     A decile inside a run of equal values moves to the end of the run. Where all are equal, the
     bins are below, at, and above that value.

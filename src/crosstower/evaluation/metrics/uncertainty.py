@@ -101,7 +101,7 @@ def mean_error(y: Floats, p: Floats, *, probabilities: bool) -> float:
 
 
 def bias_sds(y: Floats, p: Floats, *, probabilities: bool) -> float:
-    """Return mean(p) - mean(y) in standard errors (`mean_error`); beyond 2 it is no chance.
+    """Return mean(p) - mean(y) in standard errors (`mean_error`); beyond 2 it is significant.
 
     0 where all predictions are right, infinite where all are wrong by the same amount, NaN with
     fewer than two rows.

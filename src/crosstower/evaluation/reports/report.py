@@ -38,7 +38,7 @@ from crosstower.evaluation.reports.plots import reliability_plot, training_plot
 from crosstower.recipe.tasks import HeadKind
 from crosstower.values.addresses.address import Place
 
-_TITLES = {"slice": "Value", "rows": "Rows"}  # of columns that are no metrics
+_TITLES = {"slice": "Value", "rows": "Rows"}  # of columns that are not metrics
 _RETRIEVAL_NOTE = (
     "Recall, hit rate, NDCG, MRR and MAP are means over the queries. Coverage is the share of the"
     " catalogue that is shown to anyone, popularity the mean number of training rows of the items"

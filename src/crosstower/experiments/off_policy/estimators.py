@@ -221,7 +221,7 @@ def policy_probabilities(scores: NDArray[Any], temperature: float) -> Floats:
         temperature: 0 or more, in units of the scores.
 
     Raises:
-        DataError: `scores` is no matrix, a row is NaN, +inf or has no action, or the temperature
+        DataError: `scores` is not a matrix, a row is NaN, +inf or has no action, or the temperature
             is negative.
 
     """

@@ -98,7 +98,7 @@ class Blends:
         if by is not None and by not in self.by:
             allowed = list(self.by)
             raise QueryError(
-                f"blend.by: '{by}' is no content type of this bundle{did_you_mean(by, allowed)};"
+                f"blend.by: '{by}' is not a content type of this bundle{did_you_mean(by, allowed)};"
                 f" allowed: {', '.join(allowed) or 'none'}"
             )
 

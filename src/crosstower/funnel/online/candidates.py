@@ -48,7 +48,7 @@ def retrieve(states: Sequence[RequestState], catalogue: OnlineCatalogue) -> None
 
 
 def nearest_size(catalogue: OnlineCatalogue, size: int) -> int:
-    """Return how many of `size` candidates the retrieval model finds; 0 if it is no source."""
+    """Return how many of `size` candidates the retrieval model finds; 0 if it is not a source."""
     sources = catalogue.sources
     if sources is None:
         return size

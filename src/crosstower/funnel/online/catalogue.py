@@ -86,7 +86,7 @@ class OnlineCatalogue:
             self.ranked.put(items.ranked, kept)
 
     def put_vectors(self, ids: Sequence[Id], vectors: Floats) -> None:
-        """Replace the vectors of items, which keep all else; ids that are no items are ignored.
+        """Replace the vectors of items, which keep all else; ids that are not items are ignored.
 
         Args:
             ids: canonical ids, each once.

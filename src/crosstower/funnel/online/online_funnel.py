@@ -132,7 +132,7 @@ class OnlineFunnel:
         retrieve(states, self.catalogue)
 
     def rank(self, request: FunnelRequest, items: Sequence[str | int]) -> Ranked:
-        """Return given items in the ranker's order; ids that are no items are reported.
+        """Return given items in the ranker's order; ids that are not items are reported.
 
         If the ranker reads columns of retrieval, candidates are retrieved as for a list, but only
         to fill these columns of the given items.

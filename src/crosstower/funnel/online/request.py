@@ -106,7 +106,7 @@ class Ranked:
     stages, from 1; `types` are the content types. `seconds` per stage count all requests of the
     batch. `unseen` tells for each query column whether its value was never seen in training.
     `fallback` names the source of the candidates if nothing could be retrieved for the request.
-    `unknown` are ids of the request that are no items, `notices` are for the caller, `unread`
+    `unknown` are ids of the request that are not items, `notices` are for the caller, `unread`
     are places of candidates that the ranker cannot read. If the request gave whole rows
     (`rows_given`), places are their numbers. `draw` is the exploration of the list, if it has one.
     `retrieval_rank` is 0 for candidates that rules have added. `explanation` and `counted`, the

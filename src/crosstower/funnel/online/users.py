@@ -54,7 +54,7 @@ class RequestUser:
     `columns` are those of the user's last row, replaced by the attributes. `history` are places of
     items, oldest first; of an item that was put again, the place in the index. `newest` are the
     ids of the last ones, for the ranker, which reads events of unknown items as unseen values, as
-    it does in a log; `unknown` are ids of the request's history that are no items. `ages` and
+    it does in a log; `unknown` are ids of the request's history that are not items. `ages` and
     `newest_ages` are those of `history` and `newest`, in seconds before the request.
     """
 
@@ -150,7 +150,7 @@ class OnlineUsers:
         return found | {"history": places, "ages": ages}
 
     def _given(self, history: Sequence[Id], ages: Sequence[int] | None) -> dict[str, Any]:
-        """Return a given history: the places of items, and the ids that are no items."""
+        """Return a given history: the places of items, and the ids that are not items."""
         found = self._places(history)
         whole = np.zeros(len(found), np.int64) if ages is None else np.array(ages, np.int64)
         unknown = tuple(i for i, place in zip(history, found, strict=True) if place < 0)

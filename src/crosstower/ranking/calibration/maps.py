@@ -57,7 +57,7 @@ def prior_corrected(p: Floats, kept: float) -> Doubles:
         kept: share of the negatives in the training rows, in (0, 1]; positives were all kept.
 
     Raises:
-        DataError: `kept` is outside (0, 1], or a prediction is no probability.
+        DataError: `kept` is outside (0, 1], or a prediction is not a probability.
 
     """
     if not 0 < kept <= 1:

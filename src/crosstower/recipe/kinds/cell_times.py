@@ -43,7 +43,7 @@ class CellTimes(FrozenModel):
     @model_validator(mode="after")
     def _readable(self) -> Self:
         if self.format == ORDER:
-            raise ValueError("format: numbers that only order the rows are no times")
+            raise ValueError("format: numbers that only order the rows are not times")
         TimeFormat(format=self.format, timezone=self.timezone)
         return self
 

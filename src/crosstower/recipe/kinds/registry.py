@@ -38,7 +38,7 @@ def register_column(name: str) -> Callable[[C], C]:
         name: value of `kind` in the schema; the class declares it as `kind: Literal[name] = name`.
 
     Raises:
-        RecipeError: the class is no subclass of `Column`, its `kind` is another, it learns a state
+        RecipeError: the class is not a subclass of `Column`, its `kind` differs, it learns a state
             of no type, or another module has registered the name.
 
     """

@@ -35,7 +35,7 @@ def chosen_url(given: str | None) -> str:
     """Return the address of the database: that of the environment, else the given one.
 
     Raises:
-        QueryError: there is none, or it is no address of PostgreSQL.
+        QueryError: there is none, or it is not an address of PostgreSQL.
 
     """
     url = os.environ.get(URL) or given

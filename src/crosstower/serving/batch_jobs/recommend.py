@@ -148,7 +148,7 @@ class RecommendWork:
                 if name not in opened.funnel.query_columns:
                     allowed = ", ".join(opened.funnel.query_columns) or "none"
                     raise QueryError(
-                        f"{users.source.name}: column '{name}' is no column of the query; remove it"
+                        f"{users.source.name}: column '{name}' is not a query column; remove it"
                         f" (the query has: {allowed})"
                     )
             check_each_once(users)

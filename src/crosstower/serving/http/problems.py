@@ -190,7 +190,7 @@ def _short(given: Any) -> str:
         text = json.dumps(given, allow_nan=True, ensure_ascii=False)
     except (TypeError, ValueError):
         text = repr(given)
-    text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text
+    text = text.encode("utf-8", "replace").decode()  # a lone surrogate is not valid text
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 

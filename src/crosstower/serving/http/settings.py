@@ -79,7 +79,7 @@ class Settings(FrozenModel):
     bundle: Path
     state: StateAddress
     temporary: Path | None = Field(
-        default=None, description="Folder of this server alone, if the state is no folder."
+        default=None, description="Folder of this server alone, if the state is not a folder."
     )
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
@@ -103,7 +103,7 @@ class Settings(FrozenModel):
         """Folder for locks, metrics and the reason of a failed start.
 
         Raises:
-            ServeError: the state is no folder, and no other is given.
+            ServeError: the state is not a folder, and no other is given.
 
         """
         found = self.state if isinstance(self.state, Path) else self.temporary

@@ -87,7 +87,7 @@ def _of_weights(lives: Sequence[Live], weights: str) -> Live:
 
 
 def checked_vectors(live: Live, vectors: Sequence[ItemVector]) -> tuple[dict[ItemId, bytes], int]:
-    """Return vectors as little-endian float32 by id, and the number of ids that are no items.
+    """Return vectors as little-endian float32 by id, and the number of ids that are not items.
 
     Of an id that is given twice, the last vector counts.
 

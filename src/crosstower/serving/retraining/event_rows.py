@@ -18,7 +18,7 @@ from crosstower.values.ids import Id
 _SERVER_FACTS = frozenset(
     {"version", "score", "propensity", "conditional_propensity", "drawn_rank", "team", "explore"}
 )
-"""Attributes of impressions that the server writes; they are no columns of a recipe."""
+"""Attributes of impressions that the server writes; they are not columns of a recipe."""
 
 _KEY = "\0key"
 

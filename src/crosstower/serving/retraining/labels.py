@@ -52,7 +52,7 @@ def label_impressions(
 ) -> Labelled:
     """Return the impressions up to a time, labelled by the events within their windows.
 
-    Later impressions take their events, but are no rows.
+    Later impressions take their events, but are not rows.
 
     Args:
         events: of `events_frame`, in any order.

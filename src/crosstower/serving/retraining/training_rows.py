@@ -94,7 +94,7 @@ class EventRowMaker:
     def _counted(self, events: pl.DataFrame, after: datetime | None) -> pl.DataFrame:
         """Return the events that counters and histories read, with the columns that these need.
 
-        As in a server, the attributes of users are no keys of their events.
+        As in a server, the attributes of users are not keys of their events.
         """
         types = {kind for stage in self.stages for n in stage.event_columns for kind in n.events}
         events = events.filter(pl.col("type").is_in(list(types)))

@@ -146,7 +146,7 @@ def _change(number: Any, given: Any, item: Any) -> Change:
     if isinstance(row, list):
         return Change(number, identity, None, _vector(number, row))
     if row is not None and not isinstance(row, dict):
-        raise _damaged(number, "its item is no object")
+        raise _damaged(number, "its item is not an object")
     return Change(number, identity, row)
 
 
@@ -155,9 +155,9 @@ def _vector(number: Any, parts: list[Any]) -> ItemVector:
         weights, text = parts
         values = base64.b64decode(text, validate=True)
     except (TypeError, ValueError):
-        raise _damaged(number, "its item is no object, and no vector") from None
+        raise _damaged(number, "its item is neither an object nor a vector") from None
     if not isinstance(weights, str) or not values or len(values) % 4:
-        raise _damaged(number, "its vector is no list of float32")
+        raise _damaged(number, "its vector is not a list of float32")
     return ItemVector(weights, values)
 
 

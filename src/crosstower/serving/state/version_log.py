@@ -225,7 +225,7 @@ class VersionLog:
     def items_of(self, path: Path) -> int:
         """Return the number of the last change of an item that a version was built with.
 
-        It is the fact `items` of its line, 0 for a bundle that is no version.
+        It is the fact `items` of its line, 0 for a bundle that is not a version.
         """
         with self._database.reading() as connection:
             row = connection.execute(

@@ -106,7 +106,7 @@ def _memory(table: Tensor) -> int:
 
 def _parameter(rows: ShardedRows) -> nn.Parameter:
     if rows.own is None:
-        raise TypeError("rows of a fused table are no parameter")
+        raise TypeError("rows of a fused table are not a parameter")
     return rows.own
 
 

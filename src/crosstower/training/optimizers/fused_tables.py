@@ -31,7 +31,7 @@ class FusedTables(torch.optim.Optimizer):
     """
 
     def __init__(self, tables: Sequence[FusedRows], *, lr: float) -> None:
-        # The tables are no parameters, and torch wants one.
+        # The tables are not parameters, and torch wants one.
         super().__init__([nn.Parameter(torch.empty(0))], {"lr": lr})
         self.tables = tuple(tables)
 

@@ -48,7 +48,7 @@ class PostgresUrl:
         'db:5432/shop'
 
         Raises:
-            ValueError: it is no address of PostgreSQL, or its login cannot be told from the host;
+            ValueError: it is not a PostgreSQL address, or its login cannot be told from the host;
                 the message shows nothing of it.
 
         """

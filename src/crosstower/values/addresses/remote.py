@@ -227,7 +227,7 @@ def upload(path: Path, address: Address) -> None:
 
 
 def delete(address: Address) -> None:
-    """Remove a file; one that does not exist is no error.
+    """Remove a file; a missing file is not an error.
 
     Raises:
         OSError: the store cannot be reached, or refuses.

@@ -286,7 +286,7 @@ def drifting_feed(rows: int, random: np.random.Generator) -> pl.DataFrame:
 
 
 def drifting_feed_schema() -> Schema:
-    """Return columns and tasks; position and propensity are no features: no query has them."""
+    """Return columns and tasks; position and propensity are not features: no query has them."""
     return Schema(
         columns={name: Categorical() for name in ("user_id", "item_id", "topic", "content_type")},
         tasks={

@@ -169,7 +169,7 @@ def with_answers(
 
 
 def holiday_homes_schema() -> Schema:
-    """Return columns and tasks; position and propensity are no features: no query has them."""
+    """Return columns and tasks; position and propensity are not features: no query has them."""
     return Schema(
         columns={
             "user_id": Categorical(),

@@ -108,7 +108,7 @@ def rentals(rows: int, random: np.random.Generator) -> pl.DataFrame:
 
 
 def rentals_schema() -> Schema:
-    """Return columns and tasks; position and propensity are no features: no query has them."""
+    """Return columns and tasks; position and propensity are not features: no query has them."""
     return Schema(
         columns={
             "user_id": Categorical(),

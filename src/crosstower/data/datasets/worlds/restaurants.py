@@ -116,7 +116,7 @@ def _questions(
 
 
 def restaurants_schema() -> Schema:
-    """Return columns and tasks; position and propensity are no features: no query has them."""
+    """Return columns and tasks; position and propensity are not features: no query has them."""
     return Schema(
         columns={
             "user_id": Categorical(),
