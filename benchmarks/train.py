@@ -62,7 +62,7 @@ class Contender:
 
 @dataclass
 class Results:
-    """Answers of the contenders for one model and vocabulary, a list per round; {} for no answer."""
+    """Answers of the contenders for one model and vocabulary, one list per round; {} if none."""
 
     answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)

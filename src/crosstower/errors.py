@@ -1,6 +1,6 @@
 """Every error that Crosstower raises on purpose.
 
-A message names the thing, what was given, what is allowed, and what to do.
+A message names the thing, the given value, the allowed values, and the remedy.
 The command line prints the message without a traceback and exits with `exit_code`.
 """
 
@@ -36,7 +36,7 @@ class TrainingError(CrosstowerError):
 
 
 class RunError(CrosstowerError):
-    """A run folder is missing, incomplete, or cannot be used for what was requested."""
+    """A run folder is missing, incomplete, or cannot be used for this request."""
 
     exit_code = 5
 

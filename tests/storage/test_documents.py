@@ -30,7 +30,7 @@ def test_facts_are_size_and_checksum(path: Path) -> None:
         (b"weights", None),
         (b"weight", "cut short: 6 bytes of 7"),
         (b"weights!", "longer than it was: 8 bytes of 7"),
-        (b"weighty", "damaged: its checksum is another"),
+        (b"weighty", "damaged: its checksum differs"),
         (None, "missing"),
     ],
 )

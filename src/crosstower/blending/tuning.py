@@ -247,8 +247,8 @@ def import_optuna(purpose: str, instead: str) -> Any:
     """Return the module optuna.
 
     Args:
-        purpose: what needs it, for the message.
-        instead: what to do without it.
+        purpose: of the package, for the message.
+        instead: the alternative without it.
 
     Raises:
         RecipeError: it is not installed.

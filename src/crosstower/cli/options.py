@@ -134,7 +134,7 @@ def state_of(bundle: Path, state: str | None, *, ending: str = ".state") -> Stat
     Args:
         bundle: its folder, such as `.` or `runs/bundle`.
         state: as given, None for the folder next to the bundle.
-        ending: what follows the bundle's name in the name of that folder.
+        ending: suffix of the bundle's name in the name of that folder.
 
     """
     from crosstower.errors import ServeError

@@ -51,11 +51,11 @@ class Call(Generic[R]):
     """One request.
 
     Args:
-        operation: what is called.
+        operation: of the API.
         params: of the query string.
         content: the body, if any.
         repeatable: whether it can be sent again although it may have been processed.
-        refused_whole: whether nothing has been done where the server refuses it for now.
+        refused_whole: whether a temporary rejection means that nothing was done.
         rows: number of rows of a bulk request.
 
     """

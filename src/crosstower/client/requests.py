@@ -130,7 +130,7 @@ class Event(TypedDict, total=False):
         user: id of the user.
         item_id: id of the item.
         rank: of the item in the list, from 1.
-        value: a rating, a price, seconds watched: what the type means by it.
+        value: of the event, such as a rating, a price or seconds watched.
         query: columns of the query of the request.
         attributes: anything else.
 

@@ -166,7 +166,7 @@ class EncodedRows:
 
         Args:
             other: of the same columns.
-            folder: for what is beyond.
+            folder: for rows beyond the memory.
 
         """
         whole = EncodedRows(folder, self.memory_bytes + other.memory_bytes)

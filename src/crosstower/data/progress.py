@@ -19,7 +19,7 @@ class OnProgress(Protocol):
         """Show the progress.
 
         Args:
-            stage: what is being done, such as "encoding rows".
+            stage: of the work, such as "encoding rows".
             done: how much of it is done, in rows or trials; None if not counted.
             total: how much there is in all, in the same unit; None if unknown.
 

@@ -42,7 +42,7 @@ def check_processes(settings: Training, processes: int) -> None:
         processes: their number; 1 refuses nothing.
 
     Raises:
-        RecipeError: names the option, and what to use instead.
+        RecipeError: names the option, and the alternative.
 
     """
     if processes == 1:

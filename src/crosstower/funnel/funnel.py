@@ -236,7 +236,7 @@ class Funnel:
         """Reject lists of no items, or of more items than there are candidates.
 
         Raises:
-            QueryError: says what is allowed, and how to get more.
+            QueryError: names the limit, and how to raise it.
 
         """
         if count_of("k", k, error=QueryError) <= self.candidates:

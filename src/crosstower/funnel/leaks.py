@@ -1,4 +1,4 @@
-"""Whether a ranking run was trained on, or chosen by, what tests a retrieval run."""
+"""Whether a ranking run was trained on, or selected by, the test rows of a retrieval run."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ class RowMaker:
             given: its columns.
 
         Raises:
-            QueryError: names the column, and what to do.
+            QueryError: names the column and the remedy.
 
         """
         allowed = dict.fromkeys([*self.query_columns, *self.from_query, *self.ages.times])
@@ -184,7 +184,7 @@ class RowMaker:
         """Reject queries of some columns if the ranker needs one that they lack.
 
         Args:
-            columns: what the queries have.
+            columns: of the queries.
             of_rows: what the rows have that queries are made of; None if there are no such rows.
 
         Raises:

@@ -40,7 +40,7 @@ def stage_ranks(
         scored: rows as `Funnel.score` gives them.
         groups: `[rows]` query that each belongs to.
         task: the ranker's task that orders.
-        diversity: what the first places must not be, if there is a blend.
+        diversity: constraint of the blend on the first places, if there is one.
 
     Raises:
         DataError: a score is not finite, or a column of the diversity is missing.

@@ -164,7 +164,7 @@ def loss_of(kind: LossKind, name: str, *, where: str) -> Loss:
     """Return a loss of a kind.
 
     Args:
-        kind: what it is to apply to.
+        kind: of loss.
         name: of the loss.
         where: the key of the recipe that names it, for messages.
 

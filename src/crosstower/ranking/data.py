@@ -97,7 +97,7 @@ def prepare(
         recipe: says columns, tasks, split and what evaluation needs.
         source: from `source_of`.
         spill: folder for encoded rows beyond `data.memory_mb`; made only when needed.
-        encoder: of the rows, or what learns one from the training rows; a new one if None.
+        encoder: of the rows, or its learner from the training rows; a new one if None.
         on_progress: called after each chunk with the number of rows done.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Losses that compare rows: what they need of a recipe, and what a report says about them."""
+"""Losses that compare rows: their requirements on a recipe, and notes in the report."""
 
 from __future__ import annotations
 

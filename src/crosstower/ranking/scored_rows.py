@@ -28,9 +28,9 @@ class RowScorer:
 
     Args:
         recipe: of the run.
-        scorer: its model and what comes after it.
+        scorer: its model, calibration and blend.
         columns: raw columns to keep.
-        tally: counts what happens to the rows.
+        tally: counts scored and skipped rows.
 
     """
 

@@ -21,7 +21,7 @@ def count_of(
         name: of the argument.
         value: as given; NumPy integers are allowed, booleans and fractions are not.
         error: class of the exception.
-        advice: what to do, appended to the message.
+        advice: the remedy, appended to the message.
 
     Raises:
         CrosstowerError: of class `error`, if the value is not a count.

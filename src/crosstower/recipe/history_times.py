@@ -13,7 +13,7 @@ def check_times(schema: Schema, data: Data, retrieval: Retrieval | None) -> None
     """Reject sequences that read times which nothing gives.
 
     Raises:
-        ValueError: names the column, and what to do.
+        ValueError: names the column and the remedy.
 
     """
     for name, column in schema.columns.items():

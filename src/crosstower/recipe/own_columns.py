@@ -74,7 +74,7 @@ def check_kept(columns: Iterable[str], tasks: Iterable[str], *, where: str, advi
         columns: data columns to keep next to the scores.
         tasks: tasks of the schema.
         where: start of the message, such as the file or the key of the recipe.
-        advice: what to do, appended to the message.
+        advice: the remedy, appended to the message.
 
     Raises:
         DataError: a column has a reserved name.

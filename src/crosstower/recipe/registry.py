@@ -37,7 +37,7 @@ class Registry(Generic[T]):
     crosstower.errors.RecipeError: no shape 'circel'; did you mean 'circle'?; allowed: circle...
 
     Args:
-        noun: what an entry is called in messages.
+        noun: name of an entry in messages.
         package: its modules register the built-in entries, once a name is looked up.
 
     """
@@ -56,7 +56,7 @@ class Registry(Generic[T]):
 
         Args:
             name: that recipes use.
-            entry: what the name stands for.
+            entry: of that name.
             module: where it is defined, its `__module__`.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The `rules` section: what a list must, should or must not show. No torch.
+"""The `rules` section: requirements on lists. No torch.
 
 Rules apply after the blend, in one order, however they are written: `require` and `exclude`;
 `boost`, `bury` and `freshness`; `dedup_by`; `mmr` or `dpp`; `spacing`; then `max_per`, `slots` and

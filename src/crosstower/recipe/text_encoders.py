@@ -39,7 +39,7 @@ def register_text_encoder(
     Register it in every program that opens the run: a run keeps the name, never the code.
 
     Args:
-        name: what recipes call it.
+        name: in recipes.
         encode: takes texts, returns finite numbers `[B, width]`.
         width: of a vector.
 

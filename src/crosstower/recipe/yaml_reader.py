@@ -66,7 +66,7 @@ def read_mapping(
 
     Args:
         path: of the file.
-        named: what the file holds, as the subject of a sentence: "the utility is".
+        named: the content of the file, as the subject of a sentence: "the utility is".
         empty: end of the message about a file without keys.
         missing: end of the message about a file that cannot be read; the system's reason if None.
 

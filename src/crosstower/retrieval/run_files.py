@@ -6,7 +6,7 @@
 - `retrieval/segments.parquet`: training rows per segment and item, if the recipe names a segment
 - `retrieval/queries.parquet`: the test queries and their relevant items
 - `retrieval/baselines/NAME.parquet`: the lists of each baseline
-- `retrieval/sources/NAME/`: what each source of candidates has learned, if the recipe has sources
+- `retrieval/sources/NAME/`: learned arrays of each source of candidates, if the recipe has sources
 """
 
 from __future__ import annotations

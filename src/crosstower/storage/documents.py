@@ -39,7 +39,7 @@ def fault_of(path: Path, facts: FileFacts) -> str | None:
     fault = size_fault_of(path, facts)
     if fault is not None:
         return fault
-    return None if facts_of(path) == facts else "damaged: its checksum is another"
+    return None if facts_of(path) == facts else "damaged: its checksum differs"
 
 
 def size_fault_of(path: Path, facts: FileFacts) -> str | None:
@@ -66,9 +66,9 @@ def read_document(
 
     Args:
         path: of the file.
-        kind: what it holds.
+        kind: of its contents.
         newest: the format that can be read.
-        error: what is raised.
+        error: class of the exception.
         again: how to create the file again, for the message.
         damaged: the word for a file that cannot be read.
 

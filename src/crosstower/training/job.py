@@ -33,7 +33,7 @@ class Job(Protocol):
         Args:
             source: rows to train, validate and test on.
             spill: folder for encoded rows beyond `data.memory_mb`; made only when needed.
-            encoder: of the rows, or what learns one from the training rows.
+            encoder: of the rows, or its learner from the training rows.
             on_progress: called after each chunk.
 
         """

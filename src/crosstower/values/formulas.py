@@ -327,4 +327,4 @@ _FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
     "round": (1, 1, np.rint),
     "sqrt": (1, 1, np.sqrt),
 }
-"""Functions by name: the least and the largest number of values, and what they give."""
+"""Functions by name: the least and the largest number of values, and the function."""

@@ -32,9 +32,9 @@ def test_the_same_job_goes_on(job: Job) -> None:
     [
         (
             {"model": "run b", "model_digest": "cc"},
-            r"the model is another: run b \(digest cc\), the finished parts are of run a \(dig",
+            r"the model differs: run b \(digest cc\), the finished parts are of run a \(dig",
         ),
-        ({"input_digest": "dd"}, r"the input is another: rows\.parquet \(digest dd\)"),
+        ({"input_digest": "dd"}, r"the input differs: rows\.parquet \(digest dd\)"),
         ({"settings": {"k": 5}}, r"k is 5, the finished parts have 3; choose another folder"),
         (
             {"settings": {"k": 3, "where": "a > 1"}},

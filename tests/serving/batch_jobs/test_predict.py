@@ -70,7 +70,7 @@ def test_finished_parts_are_kept_and_another_run_is_refused(
     with pytest.raises(RunError, match="precision is 'bfloat16', the finished parts have"):
         predict_partitions(folder, str(rows), out, precision="bfloat16", **given)  # type: ignore[arg-type]
     (run.model_folder("wide_deep", 0) / "blend.json").unlink()
-    with pytest.raises(RunError, match="the model is another"):
+    with pytest.raises(RunError, match="the model differs"):
         predict_partitions(folder, str(rows), out, **given)  # type: ignore[arg-type]
 
 

@@ -148,14 +148,14 @@ def test_another_model_or_input_is_refused(film_run: Run, tmp_path: Path) -> Non
     again = recommend_users(film_run.folder, out, users=users)
     assert (again.kept, again.partitions, again.written) == (1, 1, 20)
     for change, words in (
-        ({"seed": 1}, "the model is another"),
+        ({"seed": 1}, "the model differs"),
         ({"k": 3}, "k is 3, the finished parts have 10"),
-        ({"users": "all"}, "the input is another: all"),
+        ({"users": "all"}, "the input differs: all"),
     ):
         given = {"users": users, **change}
         with pytest.raises(Exception, match=words):
             recommend_users(film_run.folder, out, **given)  # type: ignore[arg-type]
-    with pytest.raises(Exception, match="the input is another"):
+    with pytest.raises(Exception, match="the input differs"):
         recommend_users(film_run.folder, out, users=file_of(tmp_path, user=[1, 2, 3]))
 
 

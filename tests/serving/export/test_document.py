@@ -58,7 +58,7 @@ def test_a_newer_one_is_refused(document: Document, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "missing"), (b"weight", "6 bytes of 7"), (b"weighty", "its checksum is another")],
+    [(None, "missing"), (b"weight", "6 bytes of 7"), (b"weighty", "its checksum differs")],
 )
 def test_a_changed_file_is_refused(
     document: Document, tmp_path: Path, content: bytes | None, said: str

@@ -79,7 +79,7 @@ def test_runs_of_another_bundle_are_refused(live_films: LiveFilms) -> None:
     assert other is not None
     with pytest.raises(RunError, match=r"runs.ranking: .* is not the run .*\(it has no model"):
         check_weights(run, live_films.ranking, key="runs.ranking")
-    with pytest.raises(RunError, match=r"runs.retrieval: .*\(its weights are others\)"):
+    with pytest.raises(RunError, match=r"runs.retrieval: .*\(its weights differ\)"):
         check_weights(live_films.retrieval, other, key="runs.retrieval")
     with pytest.raises(RunError, match=r"runs.ranking: nowhere: no run in this folder"):
         run_of("nowhere", key="runs.ranking")

@@ -1,1 +1,1 @@
-"""Exploration: draw the order of the best candidates, with the probability of what is shown."""
+"""Exploration: draw the order of the best candidates, with the probability of the result."""

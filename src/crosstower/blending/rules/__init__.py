@@ -1,1 +1,1 @@
-"""Rules of a list: what it must, should or must not show, after the blend."""
+"""Rules of a list: requirements on its items, applied after the blend."""

@@ -1,4 +1,4 @@
-"""The short demo: train, evaluate and bundle a funnel of holiday homes, and say what it shows."""
+"""The short demo: train, evaluate and bundle a funnel of holiday homes, and print its findings."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["ok", "note", "problem"]
-"""A note limits what can be done; a problem stops work."""
+"""A note limits the possible commands; a problem stops work."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Finding:
         status: whether it is in order.
         found: its state in words.
         remedy: a command or an action; empty if there is nothing to do.
-        purpose: what an extra is for; empty for other things.
+        purpose: of an extra; empty for other things.
 
     """
 

@@ -33,9 +33,9 @@ def build_shop(shop: ShopWorld, place: Path) -> None:
         write_parquet(shop.impressions(), rows)
         write_parquet(shop.items(), items)
         retrieval, ranking = shop.recipes(rows, items)
-        typer.echo(f"1 of 3: learn what is found, from the clicks in {shop.rows:,} impressions")
+        typer.echo(f"1 of 3: train retrieval on the clicks in {shop.rows:,} impressions")
         runs = [fit(retrieval, out=folder / "retrieval")]
-        typer.echo("2 of 3: learn what is clicked, and the order of the list")
+        typer.echo("2 of 3: train the ranker, and fit the blend")
         runs.append(fit(ranking, out=folder / "ranking"))
         typer.echo("3 of 3: bundle models, items and index for the server\n")
         with Console(stderr=True).status("bundling") as status:

@@ -68,7 +68,7 @@ def restaurants_on_a_map() -> pl.DataFrame:
 def shop_restaurants(rows: Path, items: Path) -> tuple[Recipe, Recipe]:
     """Return the recipes of retrieval and ranking.
 
-    Retrieval finds what the question asks for. The ranker also counts clicks per cuisine, so that
+    Retrieval finds matches of the question. The ranker also counts clicks per cuisine, so that
     the list follows from the clicks of a visitor.
 
     Args:

@@ -23,7 +23,7 @@ class ShopWorld:
     """A world with a shop.
 
     Args:
-        words: what is searched for.
+        words: noun for the items of the shop.
         world: name of the simulator.
         rows: number of impressions.
         items: returns the catalogue.

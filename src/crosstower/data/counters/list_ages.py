@@ -117,7 +117,7 @@ def list_clock(source: Source, one: TimedList, how: TimeFormat = USUAL) -> Clock
     Args:
         source: read once, this column only.
         one: names the column.
-        how: what the recipe says of its form.
+        how: its format in the recipe.
 
     Raises:
         DataError: the column holds no lists of times, or numbers that only order the events.

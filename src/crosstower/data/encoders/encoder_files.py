@@ -28,7 +28,7 @@ class _Table(FrozenModel):
 
 
 class _Document(FrozenModel):
-    """`states` has what each column learned, its table aside."""
+    """`states` has the learned state of each column, without its table."""
 
     format: Literal[3] = FORMAT
     schema_: dict[str, Any]

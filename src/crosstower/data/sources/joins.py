@@ -165,7 +165,7 @@ def join_matches(source: Source, of: str = "rows") -> tuple[JoinMatch, ...]:
 
     Args:
         source: the rows.
-        of: what messages call them.
+        of: their name in messages.
 
     Raises:
         DataError: none of the rows found its key, in some join.
@@ -197,7 +197,7 @@ def table_matches(
     Args:
         frame: the rows; columns that a table adds take the place of theirs.
         tables: joined one after the other.
-        of: what messages call the rows.
+        of: name of the rows in messages.
 
     Raises:
         DataError: none of the rows found its key, in some join.

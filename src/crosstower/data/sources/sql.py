@@ -32,7 +32,7 @@ class SqlSource:
     """The rows of a query, in its order.
 
     Args:
-        name: what messages call it.
+        name: of the source in messages.
         rows: of the temporary file, which is removed with the source.
 
     """

@@ -16,7 +16,7 @@ class TableSource:
     """One version of a table. Its files come in the order of their names, each in its own order.
 
     Args:
-        name: what messages call it.
+        name: of the source in messages.
         names: of the columns.
         batches: returns record batches of the given columns.
 

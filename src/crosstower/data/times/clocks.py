@@ -22,7 +22,7 @@ def fit_clock(
     Args:
         source: read once, this column only.
         column: the data column.
-        how: what the recipe says of its form.
+        how: its format in the recipe.
         strict: refuse a value that is missing or no time; otherwise such rows have a null time.
 
     Raises:

@@ -52,7 +52,7 @@ class ScoreDrift:
     give it the scores of items that are shown, not those of all candidates.
 
     Args:
-        reference: for each task, what `reference_of` gave.
+        reference: the result of `reference_of` by task.
         size: predictions kept a task.
 
     Raises:

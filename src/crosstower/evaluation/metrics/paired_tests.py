@@ -105,7 +105,7 @@ def group_test(
         metric: name.
         a: values per group of the model, one per seed.
         b: values of the reference, of the same groups.
-        over: what the groups are, such as "users".
+        over: the unit of the groups, such as "users".
         repeats: number of resamples.
         seed: of the resampling.
 

@@ -1,4 +1,4 @@
-"""Metrics by name: what each is called, which way is better, where it is shown. No torch."""
+"""Metrics by name: label, direction, and where each is shown. No torch."""
 
 from __future__ import annotations
 

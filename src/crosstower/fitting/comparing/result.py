@@ -55,7 +55,7 @@ class Comparison:
         runs: names; folders.
         models: the main model of each run.
         tasks: compared.
-        notes: sentences about the rows and about what is left out.
+        notes: sentences about the rows and about omissions.
         curves: of the training runs.
 
     """

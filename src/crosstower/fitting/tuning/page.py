@@ -36,7 +36,7 @@ def write_tune_page(result: TuneResult, search: Search) -> None:
 
     Args:
         result: of the tuning.
-        search: what was searched.
+        search: settings of the search.
 
     Raises:
         RunError: the file cannot be written.

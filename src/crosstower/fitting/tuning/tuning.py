@@ -29,7 +29,7 @@ class Tuning:
         recipe: as given, all paths absolute.
         folder: of the tuning.
         study: its trials.
-        search: what is searched.
+        search: settings of the search.
         rows: that trials train on.
         quiet: show no progress.
 

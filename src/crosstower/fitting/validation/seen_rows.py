@@ -61,7 +61,7 @@ class SeenRows:
     """The rows of a recipe.
 
     Args:
-        source: what messages call it.
+        source: its name in messages.
         schema: the columns that the rows have.
         time: the column with their times; None without one.
 

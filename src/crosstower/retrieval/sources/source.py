@@ -76,7 +76,7 @@ class CandidateSource(ABC):
             rows: the training rows, and the items.
 
         Raises:
-            DataError: the rows do not have what the source needs, or no item results.
+            DataError: the rows lack an input of the source, or no item results.
 
         """
 

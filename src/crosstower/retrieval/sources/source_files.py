@@ -31,7 +31,7 @@ def write_sources(folder: Path, recipe: Recipe, data: RetrievalData) -> None:
         data: of the training.
 
     Raises:
-        DataError: the rows do not have what a source needs, or it has no items.
+        DataError: the rows lack an input of a source, or it has no items.
 
     """
     rows, kinds = SourceRows(recipe, data), source_kinds(recipe)

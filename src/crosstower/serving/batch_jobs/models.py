@@ -60,7 +60,7 @@ class OpenModel:
         """Reject a request whose k, candidates or condition cannot work for any user.
 
         Raises:
-            QueryError: says what is wrong.
+            QueryError: names the option and the limit.
 
         """
         if request.candidates is not None and self.funnel.ranker is None:

@@ -164,7 +164,7 @@ class OutputFolder:
             before, now = getattr(old, digest), getattr(new, digest)
             if before != now:
                 raise RunError(
-                    f"{self.folder}: the {what} is another: {getattr(new, name)} (digest"
+                    f"{self.folder}: the {what} differs: {getattr(new, name)} (digest"
                     f" {now[:12]}), the finished parts are of {getattr(old, name)} (digest"
                     f" {before[:12]}); {_ELSEWHERE}"
                 )

@@ -39,7 +39,7 @@ def in_this_process(
         work: to do.
         output: folder of the parts.
         partitions: to work on.
-        on_event: called with what happens.
+        on_event: called with events of the job.
 
     Raises:
         CrosstowerError: a partition cannot be done; names it.
@@ -77,7 +77,7 @@ def in_processes(
         work: to do.
         output: folder of the parts.
         partitions: to work on.
-        on_event: called with what happens.
+        on_event: called with events of the job.
         processes: number of workers.
 
     Raises:

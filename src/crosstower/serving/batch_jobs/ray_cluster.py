@@ -52,7 +52,7 @@ def on_ray(
         work: to do.
         output: folder of the parts.
         partitions: to work on.
-        on_event: called with what happens.
+        on_event: called with events of the job.
 
     Raises:
         DataError: Daft or Ray is not installed.

@@ -16,7 +16,7 @@ def whole_post(data: bytes, most: int) -> bytes | None:
     >>> whole_post(b"POST /v1/rank HTTP/1.1\r\nContent-Length: 3\r\n\r\n{}", 1_000)
 
     Args:
-        data: what has come at once.
+        data: the first bytes received.
         most: bytes of the headers.
 
     """

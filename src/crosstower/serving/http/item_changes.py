@@ -33,7 +33,7 @@ class ItemChanges:
         """Write whole rows, encoded by a catalogue; return the number of the last change.
 
         Raises:
-            DataError: a row has no id or holds what JSON cannot; nothing is kept.
+            DataError: a row has no id or a value without a JSON form; nothing is kept.
             ServeError: the disk is full or broken.
 
         """

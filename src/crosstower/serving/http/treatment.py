@@ -15,7 +15,7 @@ _OF_ONE_LIST = ("stages", "explain")  # parts of a response that cannot be merge
 
 
 ItemCharge = tuple[Any, Charge]
-"""Id of an item, and what it has cost a campaign."""
+"""Id of an item, and its cost to a campaign."""
 
 
 @dataclass(frozen=True)

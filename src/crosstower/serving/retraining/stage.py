@@ -280,7 +280,7 @@ def check_weights(start: Run, served: Run, *, key: str) -> None:
         ours[key].shape == theirs[key].shape and torch.equal(ours[key], theirs[key]) for key in ours
     )
     if not same:
-        raise RunError(f"{other} (its weights are others); name that run")
+        raise RunError(f"{other} (its weights differ); name that run")
 
 
 def run_of(given: str | Path | None, *, key: str) -> Run:

@@ -28,7 +28,7 @@ class EventRows:
     """Rows made of events: `impressions` for ranking, `positives` for retrieval.
 
     Both have all data columns that the recipes read. `counted` are the events that counters count,
-    with their keys. `notes` are sentences about what was left out.
+    with their keys. `notes` are sentences about omitted rows.
     """
 
     impressions: pl.DataFrame

@@ -73,7 +73,7 @@ def put_entries(rows: Sequence[dict[str, Any]], item: str) -> list[Entry]:
     """Return (id, row) as JSON of each item.
 
     Raises:
-        DataError: a row has no id, or holds what JSON cannot.
+        DataError: a row has no id, or a value without a JSON form.
 
     """
     return [_entry(place, row, item) for place, row in enumerate(rows, start=1)]
@@ -117,7 +117,7 @@ def read_after(connection: Connection, sequence: int, limit: int) -> list[Change
     """Return the next changes, oldest first, at most `limit`.
 
     Raises:
-        ServeError: a row is not what `append` wrote; names it.
+        ServeError: a row was not written by `append`; names it.
 
     """
     rows = connection.execute(

@@ -1,4 +1,4 @@
-"""The schema of a state in PostgreSQL: made if it is missing, refused if it is another."""
+"""The schema of a state in PostgreSQL: created if it is missing, an error if it differs."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class State:
             item: the key of the id, a whole number or text.
 
         Raises:
-            DataError: a row has no id or holds what JSON cannot, such as NaN; nothing is kept.
+            DataError: a row has no id or a value without a JSON form, such as NaN; nothing is kept.
 
         """
         return self._append(item_log.put_entries(rows, item))

@@ -51,7 +51,7 @@ class Entry:
     Args:
         sequence: of the line.
         number: of the version that the event concerns; 0 is the bundle of the command line.
-        event: what happened.
+        event: in the life of the version.
         time: in UTC.
         base: version (content hash) of the bundle of the command line.
         path: of the version's bundle; of a withdrawn version, of the bundle served in its place.
@@ -110,7 +110,7 @@ class VersionLog:
         """Append a line; one that chooses a bundle makes all workers serve it.
 
         Args:
-            event: what happened.
+            event: in the life of the version.
             number: of the version.
             path: of its bundle.
             base: version of the bundle of the command line.

@@ -82,7 +82,7 @@ def open_tracker(name: str, subject: Subject) -> Tracker:
 
     Args:
         name: of the tracker.
-        subject: what is tracked.
+        subject: of tracking.
 
     """
     module: Any = importlib.import_module(f"crosstower.training.trackers.{_MODULES[name]}")

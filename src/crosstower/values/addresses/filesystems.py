@@ -32,7 +32,7 @@ def file_system(address: Address) -> Any:
     """Return the `pyarrow.fs.FileSystem` of an address.
 
     Raises:
-        DataError: the scheme has none, or what it needs is missing from the environment.
+        DataError: the scheme has none, or the environment lacks a required variable.
 
     """
     make = _MAKERS.get(address.scheme)

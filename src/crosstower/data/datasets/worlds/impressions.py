@@ -73,7 +73,7 @@ def generator(name: str, seed: Any) -> np.random.Generator:
     """Return a generator.
 
     Args:
-        name: of what is seeded, for the message.
+        name: of the seeded world, for the message.
         seed: at least 0; a generator is returned as it is.
 
     Raises:
