@@ -95,7 +95,7 @@ export interface ErasedResponse {
   events: number;
 }
 
-/** One event, such as an impression, a click, a booking. `event_id` is made by the client; the same one sent again is stored once. `time` is now where it is missing. `rank` is the place in the list of response `request_id`, from 1. `value` is such as a rating, a price or seconds watched. `query` has the query columns of the request, `attributes` anything else. */
+/** One event, such as an impression, a click, a booking. `event_id` is made by the client; the same one sent again is stored once. `time` is now where it is missing. `rank` is the place in the list of response `request_id`, from 1. `value` is a number such as a rating, a price or seconds watched. `query` has the query columns of the request, `attributes` anything else. */
 export interface Event {
   event_id: string;
   type: string;

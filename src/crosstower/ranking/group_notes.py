@@ -80,7 +80,7 @@ def _with_order(codes: np.ndarray, labels: np.ndarray, groups: int) -> int:
 def uncalibrated_notes(losses: Mapping[str, Loss], section: Calibration) -> list[str]:
     """Return a sentence per task whose loss learns an order only and that is not calibrated."""
     return [
-        f"task '{name}': loss '{loss.name}' learns an order, so its predictions are no"
+        f"task '{name}': loss '{loss.name}' learns an order, so its predictions are not"
         " probabilities; set calibration.method to platt or isotonic, or use loss jrc"
         for name, loss in losses.items()
         if not loss.calibrated and section.method_of(name) == "none"

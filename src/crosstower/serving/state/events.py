@@ -69,7 +69,7 @@ class Event(FrozenModel):
 
     `event_id` is made by the client; the same one sent again is stored once. `time` is now where
     it is missing. `rank` is the place in the list of response `request_id`, from 1. `value` is
-    such as a rating, a price or seconds watched. `query` has the query columns of
+    a number such as a rating, a price or seconds watched. `query` has the query columns of
     the request, `attributes` anything else.
     """
 

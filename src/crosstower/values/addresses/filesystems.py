@@ -32,7 +32,7 @@ def file_system(address: Address) -> Any:
     """Return the `pyarrow.fs.FileSystem` of an address.
 
     Raises:
-        DataError: the scheme has none, or the environment lacks a required variable.
+        DataError: the scheme has none, or the environment lacks a variable or a client for it.
 
     """
     make = _MAKERS.get(address.scheme)
