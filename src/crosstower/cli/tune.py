@@ -49,8 +49,8 @@ def tune(
 ) -> None:
     """Search the options of a recipe by validation, then train and test the best one once.
 
-    The same command continues a tuning that was stopped. The options come from the recipe's section
-    tune; without it, each model has a default space, which --show-space prints.
+    The same command continues a stopped run. The options come from the recipe's section tune;
+    without it, each model has a default space, which --show-space prints.
     """
     if show_space:
         typer.echo(_space_text(recipe, override or []), nl=False)

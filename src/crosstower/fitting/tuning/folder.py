@@ -1,4 +1,4 @@
-"""The folder of a tuning: begun once, and continued by the same recipe only.
+"""The folder of a tuning run: begun once, and continued by the same recipe only.
 
 - `recipe.yaml`: the recipe as given, all data paths absolute
 - `search.json`: space, settings and metric
@@ -77,7 +77,7 @@ def begin_folder(
 
 
 def open_folder(folder: Path) -> tuple[Recipe, Search]:
-    """Return the recipe and the search of a tuning.
+    """Return the recipe and the search of a tuning run.
 
     Raises:
         RunError: the folder holds no tuning, or a damaged one.
@@ -94,7 +94,7 @@ def open_folder(folder: Path) -> tuple[Recipe, Search]:
 
 
 def refuse_another(folder: Path, before: Recipe, after: Recipe) -> None:
-    """Refuse to continue a tuning with another recipe; only `tune.trials` may differ.
+    """Refuse to continue a tuning run with another recipe; only `tune.trials` may differ.
 
     Raises:
         RunError: names the first keys that differ.

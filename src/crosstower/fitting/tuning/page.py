@@ -1,4 +1,4 @@
-"""The page about a tuning: the best values, history, importance and parallel coordinates."""
+"""The page about a tuning run: the best values, history, importance and parallel coordinates."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_TRIALS = 30
 
 
 def write_tune_page(result: TuneResult, search: Search) -> None:
-    """Write the page of a tuning as one HTML file.
+    """Write the page of a tuning run as one HTML file.
 
     Args:
         result: of the tuning.
@@ -46,7 +46,7 @@ def write_tune_page(result: TuneResult, search: Search) -> None:
 
 
 def render_tune_page(result: TuneResult, search: Search) -> str:
-    """Return the HTML of the page about a tuning; every value is escaped."""
+    """Return the HTML of the page about a tuning run; every value is escaped."""
     counts = dict(result.trials["state"].value_counts().iter_rows())
     states = " · ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     return render_page(

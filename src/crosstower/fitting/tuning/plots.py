@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false
-"""The plots of a tuning's page: values by trial, and parallel coordinates, as SVG."""
+"""The plots of a tuning run's page: values by trial, and parallel coordinates, as SVG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result of a tuning: its trials as a table, the best recipe, and the tested winner."""
+"""The result of a tuning run: its trials as a table, the best recipe, and the tested winner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search space of a tuning: from values of options to a recipe. No Optuna."""
+"""Search space of a tuning run: from values of options to a recipe. No Optuna."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trials of a tuning, in an SQLite file that its processes share.
+"""Trials of a tuning run, in an SQLite file that its processes share.
 
 The sampler is Optuna's TPE (Bergstra et al. 2011), the pruner its median rule: a trial ends early
 if its best value so far is worse than the median of the earlier trials at the same evaluation.
@@ -73,8 +73,8 @@ class Study:
     def ask(self, limit: int, process: int) -> Trial | None:
         """Return the next trial; None once there are `limit`, without interrupted ones.
 
-        The draw depends on the seed and on the earlier trials alone, so that a tuning that was
-        interrupted tries what an uninterrupted one does.
+        The draw depends on the seed and on the earlier trials alone, so that an
+        interrupted run tries the same values as an uninterrupted one.
 
         Args:
             limit: of trials.

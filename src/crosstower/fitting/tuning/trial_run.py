@@ -1,4 +1,4 @@
-"""One trial of a tuning: a training run on train and valid rows, which never looks at test rows."""
+"""One trial of a tuning run: training on train and valid rows, without any test row."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class TrialRunner:
 
         Raises:
             DataError: the rows are wrong, which no other trial changes.
-            TrainingInterruptedError: Ctrl-C; the trial is run again when the tuning continues.
+            TrainingInterruptedError: Ctrl-C; the trial is run again when tuning continues.
 
         """
         place = self.folder / "trials" / str(trial.number)

@@ -55,8 +55,8 @@ def tune(
 ) -> TuneResult:
     """Search a recipe's options by validation, then train and test the best recipe once.
 
-    The same call continues a tuning that was interrupted, or that has more `trials` now. The first
-    trial has the recipe's own values, so the result is never worse on validation rows.
+    The same call continues an interrupted run, or one that has more `trials` now. The first trial
+    has the recipe's own values, so the result is never worse on validation rows.
 
     Args:
         recipe: a YAML file, a `Recipe` or a `Schema`. Its `tune` section has the options to search;

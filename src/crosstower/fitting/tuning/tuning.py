@@ -1,4 +1,4 @@
-"""A tuning whose folder is open: its search, its best trial, and its winner."""
+"""A tuning run whose folder is open: its search, its best trial, and its winner."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from crosstower.training.run import METRICS, Run
 
 @dataclass(frozen=True)
 class Tuning:
-    """A tuning in its folder.
+    """A tuning run in its folder.
 
     Args:
         recipe: as given, all paths absolute.
@@ -47,7 +47,7 @@ class Tuning:
 
         Raises:
             DataError: the rows are wrong.
-            TrainingInterruptedError: Ctrl-C; the tuning can be continued.
+            TrainingInterruptedError: Ctrl-C; tuning can be continued.
 
         """
         if jobs > 1:

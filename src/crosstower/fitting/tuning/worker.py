@@ -1,4 +1,4 @@
-"""One process of a tuning: `python -m crosstower.fitting.tuning.worker FOLDER LIMIT PARENT`."""
+"""One process of a tuning run: `python -m crosstower.fitting.tuning.worker FOLDER LIMIT PARENT`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from crosstower.training.trainer import TrainingInterruptedError
 
 
 def main(arguments: list[str]) -> int:
-    """Run trials of a tuning that another process leads; return the exit code.
+    """Run trials of a tuning run that another process leads; return the exit code.
 
     Args:
         arguments: folder, number of trials, and id of that process.

@@ -35,7 +35,7 @@ def run_workers(folder: Path, study: Study, *, limit: int, jobs: int, quiet: boo
 
     Raises:
         DataError: the rows are wrong.
-        TrainingInterruptedError: Ctrl-C; the tuning can be continued.
+        TrainingInterruptedError: Ctrl-C; tuning can be continued.
 
     """
     running = [_start(folder, limit, jobs, quiet=quiet) for _ in range(jobs)]
