@@ -71,7 +71,7 @@ class Batch:
 
     def record_stream(self, stream: Any) -> None:
         """Keep the memory of the tensors until the work queued on `stream` is done."""
-        self.each(lambda t: _recorded(t, stream))
+        self.each(lambda t: recorded(t, stream))
 
     def take(self, places: NDArray[Any]) -> Batch:
         """Return the rows at `places`, integers `[B]`, copied by this thread alone.
@@ -159,6 +159,7 @@ class Batch:
         ).with_extras(more)
 
 
-def _recorded(tensor: Tensor, stream: Any) -> Tensor:
+def recorded(tensor: Tensor, stream: Any) -> Tensor:
+    """Return the tensor, whose memory stays until the work queued on `stream` is done."""
     tensor.record_stream(stream)
     return tensor

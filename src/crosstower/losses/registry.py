@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, get_type_hints
 from pydantic import create_model
 from torch import Tensor
 
+from crosstower.data.ragged import Ragged
 from crosstower.errors import RecipeError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.registry import Registry
@@ -91,6 +92,14 @@ class RetrievalStep(Protocol):
         """The distinct query of each pair `[B]`; None if each pair has its own.
 
         With full_softmax, it is ascending.
+        """
+        ...
+
+    @property
+    def history(self) -> Ragged | None:
+        """Items of each distinct query's history `[Q]`, as positions in the catalogue.
+
+        None if histories are in order.
         """
         ...
 

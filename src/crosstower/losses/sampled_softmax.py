@@ -162,6 +162,9 @@ def _sampled_softmax(step: RetrievalStep) -> Tensor:
 @register_loss("full_softmax", kinds=("retrieval",))
 def _full_softmax(step: RetrievalStep) -> Tensor:
     if step.owner is not None:
-        queries = step.distinct_queries
-        return shared_softmax_loss(queries, step.vectors(), step.owner, step.positives)
+        # A list never shows the history, so the model need not learn to rank it last.
+        left_out = step.history if step.section.exclude_seen else None
+        return shared_softmax_loss(
+            step.distinct_queries, step.vectors(), step.owner, step.positives, left_out
+        )
     return sampled_softmax_loss(step.scaled_queries, step.vectors(), step.positives)

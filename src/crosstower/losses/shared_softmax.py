@@ -5,20 +5,29 @@ Shapes: P pairs, Q queries, N items, D the width of their vectors.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from crosstower.data.ragged import Ragged
 from crosstower.losses.softmax_blocks import block_rows
 
 
-def shared_softmax_loss(queries: Tensor, items: Tensor, owner: Tensor, positive: Tensor) -> Tensor:
+def shared_softmax_loss(
+    queries: Tensor,
+    items: Tensor,
+    owner: Tensor,
+    positive: Tensor,
+    left_out: Ragged | None = None,
+) -> Tensor:
     """Return the mean cross-entropy of P positives among all items, for Q queries with several.
 
     Up to a constant, it is the negative log-likelihood of a multinomial distribution over the items
-    of each query (Liang et al. 2018, equation 2), divided by P. The scores of a query are computed
-    once, whatever the number of its positives, block by block together with the gradient.
+    of each query (Liang et al. 2018, equation 2), divided by P. The items left out have the
+    probability 0. The scores of a query are computed once, whatever the number of its positives,
+    block by block together with the gradient.
 
     >>> import torch
     >>> queries, items = torch.zeros(2, 4), torch.ones(8, 4)
@@ -31,20 +40,21 @@ def shared_softmax_loss(queries: Tensor, items: Tensor, owner: Tensor, positive:
         items: `[N, D]`, the whole catalogue.
         owner: `[P]`, the query of each pair, in ascending order.
         positive: `[P]`, the item of each pair.
+        left_out: items that a query cannot have, `[Q]` lists; none of them is a positive of it.
 
     Returns:
         A scalar in float32.
 
     """
-    return _Softmax.apply(queries, items, owner, positive)
+    return _Softmax.apply(queries, items, owner, positive, left_out)
 
 
 class _Softmax(torch.autograd.Function):
     """Mean over pairs (q, p) of log Σ_j exp(q·c_j) - q·c_p."""
 
     @staticmethod
-    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
-        queries, items, owner, positive = inputs
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        queries, items, owner, positive, left_out = inputs
         kind = queries.device.type
         low = torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind) if low else torch.float32
@@ -61,6 +71,9 @@ class _Softmax(torch.autograd.Function):
             at = owner[own] - start, positive[own]
             logits = scores[: part.stop - start].copy_(q[part] @ c.T)  # [block, N]
             mine = logits[at].sum()
+            if left_out is not None:
+                outside = left_out[part]
+                logits[outside.owners(), outside.values] = -math.inf
             most = logits.amax(1, keepdim=True)
             shares = logits.sub_(most).exp_()
             whole = shares.sum(1, keepdim=True)
@@ -78,4 +91,4 @@ class _Softmax(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (q_grad, c_grad), (q_kind, c_kind) = ctx.saved_tensors, ctx.kinds
         scale = grads[0] / ctx.pairs
-        return (q_grad * scale).to(q_kind), (c_grad * scale).to(c_kind), None, None
+        return (q_grad * scale).to(q_kind), (c_grad * scale).to(c_kind), None, None, None

@@ -207,6 +207,7 @@ class _Step:
         self.items = len(objective.items)
         self.own = objective.own(batch)
         self.positives, self.owner = batch.item[self.own], batch.owner
+        self.history = batch.history
         if self.owner is None:
             objective.world.computing(len(batch))
         else:  # other processes have other queries, and another number of them

@@ -98,6 +98,15 @@ def test_a_history_has_the_users_other_items_and_never_the_rows_own(
                     assert len(had) == others
 
 
+def test_a_batch_names_the_items_of_each_history() -> None:
+    data = prepared()
+    for batch in batches(data, folds=3):
+        assert batch.history is not None
+        assert batch.owner is not None
+        named = [batch.history[q : q + 1].values.tolist() for q in batch.owner.tolist()]
+        assert named == histories(data, batch)
+
+
 def test_an_epoch_has_every_row_once_with_the_rows_of_a_user_together() -> None:
     data = prepared()
     found = batches(data)

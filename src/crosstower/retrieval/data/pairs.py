@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crosstower.data.batch import Batch
+from crosstower.data.batch import Batch, recorded
 from crosstower.data.prefetch import prefetch
 from crosstower.data.process_parts import filled_part_of
-from crosstower.data.ragged import Lists
+from crosstower.data.ragged import Lists, Ragged
 from crosstower.retrieval.data.histories import EventTimes
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.retrieval_data import RetrievalData
@@ -27,13 +27,15 @@ class Pairs:
 
     `user` `[B]` are positions in the table of users. With several processes, each has the queries
     of its part alone, and the items and users of all. Pairs may share queries: `query` then has
-    distinct ones `[Q]`, and `owner` `[B]` is the query of each pair of this process.
+    distinct ones `[Q]`, `owner` `[B]` is the query of each pair of this process, and `history`
+    `[Q]` has the items of each query's history, positions in the catalogue.
     """
 
     query: Batch
     item: Tensor
     user: Tensor
     owner: Tensor | None = None
+    history: Ragged | None = None
 
     def __len__(self) -> int:
         """Return B."""
@@ -54,15 +56,13 @@ class Pairs:
 
     def record_stream(self, stream: Any) -> None:
         """Keep the memory of the tensors until the work queued on `stream` is done."""
-        self.query.record_stream(stream)
-        for tensor in (self.item, self.user, self.owner):
-            if tensor is not None:
-                tensor.record_stream(stream)
+        self._each(lambda t: recorded(t, stream))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Pairs:
         """Return the pairs with every tensor changed alike."""
         owner = None if self.owner is None else change(self.owner)
-        return Pairs(self.query.each(change), change(self.item), change(self.user), owner)
+        history = None if self.history is None else self.history.each(change)
+        return Pairs(self.query.each(change), change(self.item), change(self.user), owner, history)
 
 
 class PairBatches:

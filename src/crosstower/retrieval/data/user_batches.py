@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -94,8 +94,8 @@ class UserBatches:
         order = self._learned[torch.argsort(turn[self._learned], stable=True)]
         for rows in order.split(self.size)[start:]:
             part, _ = filled_part_of(len(rows), self.rank, self.processes)
-            query, owner = self._shared(rows[part], folds)
-            yield Pairs(query, self._items[rows], self._user[rows], owner)
+            query, owner, history = self._shared(rows[part], folds)
+            yield Pairs(query, self._items[rows], self._user[rows], owner, history)
 
     def _divided(self, generator: torch.Generator) -> _Folds:
         """Return each user's items in newly drawn folds of equal size."""
@@ -111,8 +111,8 @@ class UserBatches:
         of_pair[order] = fold
         return _Folds(self._pair_item[order], of_pair[self._pair], starts.unsqueeze(1) + steps)
 
-    def _shared(self, rows: Tensor, folds: _Folds) -> tuple[Batch, Tensor]:
-        """Return the distinct queries of some rows, and the query of each row."""
+    def _shared(self, rows: Tensor, folds: _Folds) -> tuple[Batch, Tensor, Ragged]:
+        """Return the distinct queries of some rows, the query of each row, and the histories."""
         key = self._user[rows] * self.folds + folds.fold[rows]
         if not self._constant:  # each row has query columns of its own
             key = torch.arange(len(rows))
@@ -123,10 +123,12 @@ class UserBatches:
         owner = torch.empty_like(place)
         owner[order] = place
         asking = rows[order[counts.cumsum(0) - counts]]
-        lists = self._histories(self._user[asking], folds.fold[asking], folds)
-        return self._encoder.side.widen(self._queries[asking], lists), owner
+        history = self._histories(self._user[asking], folds.fold[asking], folds)
+        codes = replace(history, values=self._encoder.codes[history.values].int())
+        lists = {str(self._encoder.history): codes}
+        return self._encoder.side.widen(self._queries[asking], lists), owner, history
 
-    def _histories(self, user: Tensor, fold: Tensor, folds: _Folds) -> dict[str, Ragged]:
+    def _histories(self, user: Tensor, fold: Tensor, folds: _Folds) -> Ragged:
         """Return the items of the users' other folds."""
         begin, end = folds.bounds[user, 0], folds.bounds[user, -1]
         low, high = folds.bounds[user, fold], folds.bounds[user, fold + 1]
@@ -134,8 +136,7 @@ class UserBatches:
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         place = torch.arange(int(offsets[-1])) + (begin - offsets[:-1]).repeat_interleave(counts)
         place += (place >= low.repeat_interleave(counts)) * (high - low).repeat_interleave(counts)
-        codes = self._encoder.codes[folds.items[place]]
-        return {str(self._encoder.history): Ragged(codes.int(), offsets, self._encoder.length)}
+        return Ragged(folds.items[place], offsets, self._encoder.length)
 
 
 def _is_constant(queries: Batch, first: Tensor) -> bool:
