@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from crosstower.evaluation.metrics.binary import log_loss, majority_rate, normalised_entropy
+from crosstower.evaluation.metrics.binary import (
+    log_loss,
+    log_losses,
+    majority_rate,
+    normalised_entropy,
+)
 
 
 def rows(n: int = 3000):
@@ -23,6 +28,17 @@ def test_a_sure_and_wrong_answer_costs_what_its_precision_allows(kind):
     expected = -math.log(np.finfo(kind).eps)
     assert log_loss(y, p) == pytest.approx(expected, rel=1e-6)
     assert log_loss(y, p) == pytest.approx(sk.log_loss(y, p), rel=1e-6)
+
+
+def test_losses_of_rows_under_several_models_are_those_of_each_model():
+    y, p, _ = rows(300)
+    both = np.stack([p, p[::-1]], axis=1)
+    both[0], both[1] = (0.0, 1.0), (1.0, 0.0)
+    found = log_losses(y[:, None], both)
+    for model in range(2):
+        pairs = zip(y, both[:, model], strict=True)
+        expected = [sk.log_loss([one], [q], labels=[0, 1]) for one, q in pairs]
+        np.testing.assert_allclose(found[:, model], expected, rtol=1e-12, atol=1e-15)
 
 
 def test_normalised_entropy_of_the_base_rate_is_one():

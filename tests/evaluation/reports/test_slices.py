@@ -41,6 +41,12 @@ def test_each_slice_has_the_metrics_of_its_rows():
         assert line["log_loss"] == pytest.approx(sk.log_loss(y, p))
 
 
+def test_a_certain_and_wrong_prediction_costs_as_much_as_in_the_metrics():
+    rows = frame().with_columns(p=1 - pl.col("click"))
+    expected = sk.log_loss(rows["click"].to_numpy(), rows["p"].to_numpy())
+    assert table(rows, "city")["log_loss"].to_list() == pytest.approx([expected] * 4)
+
+
 def test_the_most_frequent_values_come_first_the_rest_is_other():
     result = table(frame(), "city", top=2)
     assert result["slice"].to_list() == ["Rome", "Paris", "other (2 values)"]

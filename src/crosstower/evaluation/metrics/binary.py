@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import math
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crosstower.evaluation.metrics.calibration import calibration_ratio, expected_calibration_error
 from crosstower.evaluation.metrics.registry import Floats, LabelledPredictions, register_metric
 from crosstower.evaluation.metrics.values import mean_of
+
+Float = TypeVar("Float", bound=np.floating[Any])
+
+
+def log_losses(y: Floats, p: NDArray[Float]) -> NDArray[Float]:
+    """Return the negative log likelihood of each label in nats; `log_loss` is their mean.
+
+    >>> log_losses(np.array([1, 0]), np.array([0.5, 0.2])).round(4).tolist()
+    [0.6931, 0.2231]
+
+    Args:
+        y: labels `[B]`, 0 or 1; or `[B, 1]`.
+        p: probabilities `[B]`; or `[B, M]` of M models.
+
+    """
+    eps = np.finfo(p.dtype).eps
+    return -np.log(np.where(y == 1, p, 1 - p).clip(eps, 1 - eps))
 
 
 def log_loss(y: Floats, p: Floats) -> float:
@@ -25,11 +44,7 @@ def log_loss(y: Floats, p: Floats) -> float:
         p: probabilities `[B]`.
 
     """
-    if len(y) == 0:
-        return math.nan
-    eps = np.finfo(p.dtype).eps
-    likelihood = np.where(y == 1, p, 1 - p).clip(eps, 1 - eps)
-    return -float(np.mean(np.log(likelihood), dtype=np.float64))
+    return mean_of(log_losses(y, p))
 
 
 def normalised_entropy(y: Floats, p: Floats) -> float:

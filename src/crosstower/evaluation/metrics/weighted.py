@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from crosstower.evaluation.metrics.binary import log_losses
 from crosstower.evaluation.metrics.registry import (
     Floats,
     LabelledPredictions,
@@ -64,11 +65,9 @@ def weighted_auc(y: Floats, p: Floats, weights: Floats) -> float:
     weighted=True,
 )
 def _weighted_log_loss(rows: LabelledPredictions) -> float:
-    if rows.weights is None or len(rows.labels) == 0:
+    if rows.weights is None:
         return math.nan
-    eps = np.finfo(rows.predictions.dtype).eps
-    p = np.where(rows.labels == 1, rows.predictions, 1 - rows.predictions).clip(eps, 1 - eps)
-    return weighted_mean(-np.log(p), rows.weights)
+    return weighted_mean(log_losses(rows.labels, rows.predictions), rows.weights)
 
 
 @register_metric(

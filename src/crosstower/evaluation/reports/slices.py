@@ -9,6 +9,7 @@ import polars as pl
 
 from crosstower.errors import DataError, did_you_mean
 from crosstower.evaluation.metrics.auc import group_ids, grouped_auc_of
+from crosstower.evaluation.metrics.binary import log_losses
 from crosstower.recipe.arguments import count_of
 from crosstower.recipe.tasks import HeadKind
 
@@ -54,6 +55,9 @@ def slice_table(
     values = rows["value"]
     code, names = _ranges(values, top) if ranged else _values(group_ids(values), top)
     coded = rows.select("y", "p", code=code)
+    if kind == "binary":
+        losses = log_losses(rows["y"].to_numpy(), rows["p"].to_numpy())
+        coded = coded.with_columns(log_loss=losses)
     table = coded.group_by("code", maintain_order=True).agg(*_aggregates(kind)).sort("code")
     titles = pl.Series("slice", [names[c] for c in table["code"]], dtype=pl.String)
     return table.drop("code").insert_column(0, titles)
@@ -120,15 +124,9 @@ def _aggregates(kind: HeadKind) -> list[pl.Expr]:
         ratio.alias("calibration_ratio"),
     ]
     if kind == "binary":
-        return [*shared, grouped_auc_of("y", "p"), _log_loss(y, p)]
+        return [*shared, grouped_auc_of("y", "p"), pl.col("log_loss").mean()]
     error = y - p
     return [*shared, error.abs().mean().alias("mae"), (error**2).mean().sqrt().alias("rmse")]
-
-
-def _log_loss(y: pl.Expr, p: pl.Expr) -> pl.Expr:
-    eps = float(np.finfo(np.float64).eps)
-    likelihood = pl.when(y == 1).then(p).otherwise(1 - p).clip(eps, 1 - eps)
-    return (-likelihood.log().mean()).alias("log_loss")
 
 
 _CODE = {"code": pl.UInt32}

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from crosstower.errors import RunError
+from crosstower.evaluation.metrics.binary import log_losses
 from crosstower.evaluation.metrics.paired_tests import (
     Floats,
     PairedTest,
@@ -159,7 +160,7 @@ class _Rows:
         """Return the tests of a run against the reference."""
         y, a, b = self.labels, model[0], reference[0]
         if self.kind == "binary":
-            own, other = (_log_losses(y, p) for p in (a, b))
+            own, other = (log_losses(y, p) for p in (a, b))
             found = [
                 auc_test(y, a, b, ours["auc"], theirs["auc"]),
                 row_test("log_loss", own, other, ours["log_loss"], theirs["log_loss"]),
@@ -182,8 +183,3 @@ class _Rows:
     def _lists(self, predictions: Sequence[Floats]) -> list[GroupValues]:
         groups: Any = self.groups
         return [ndcg_per_group(groups, p, self.labels, _K) for p in predictions]
-
-
-def _log_losses(y: Floats, p: Floats) -> Floats:
-    eps = np.finfo(np.float64).eps
-    return -np.log(np.where(y == 1, p, 1.0 - p).clip(eps, 1.0 - eps))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.reading import source_of
 from crosstower.errors import DataError
+from crosstower.evaluation.metrics.binary import log_losses
 from crosstower.evaluation.metrics.paired import (
     Statistic,
     auc_statistic,
@@ -31,7 +32,6 @@ from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float64]
 _ROW = "crosstower gate row"
-_LEAST = 1e-15  # probability, so that a certain and wrong prediction has a finite loss
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,7 @@ class _Pair:
             errors = mean_statistic((p - y[:, None]) ** 2, clusters, root=True)
             found.measures.append(_lower(task, "rmse", errors, clusters))
             return
-        losses = -np.log(np.where(y[:, None] == 1, p, 1.0 - p).clip(_LEAST, 1.0))
-        loss = mean_statistic(losses, clusters)
+        loss = mean_statistic(log_losses(y[:, None], p), clusters)
         found.measures.append(_lower(task, "log_loss", loss, clusters))
         if 0.0 < y.mean() < 1.0:
             auc = auc_statistic(y, p, clusters)
