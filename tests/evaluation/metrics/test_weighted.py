@@ -6,7 +6,7 @@ from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.tasks import task_metrics
-from crosstower.evaluation.metrics.weighted import weighted_auc, weighted_mean
+from crosstower.evaluation.metrics.weighted import cluster_auc, weighted_auc, weighted_mean
 
 RANDOM = np.random.default_rng(2)
 Y = (RANDOM.random(200) < 0.4).astype(float)
@@ -34,6 +34,12 @@ def test_a_row_of_weight_3_counts_as_three_rows() -> None:
     found, repeated = task_metrics("binary", Y, P, None, weights), task_metrics("binary", y, p)
     assert found["weighted_auc"] == pytest.approx(repeated["auc"])
     assert found["weighted_log_loss"] == pytest.approx(repeated["log_loss"])
+
+
+def test_rows_of_a_cluster_have_its_weight() -> None:
+    clusters, weights = RANDOM.integers(0, 9, 200), RANDOM.random(9)
+    expected = roc_auc_score(Y, P, sample_weight=weights[clusters])
+    assert cluster_auc(Y, P, clusters)(weights) == pytest.approx(expected)
 
 
 def test_rows_without_a_label_and_tasks_without_weights_are_left_out() -> None:

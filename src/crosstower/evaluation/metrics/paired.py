@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crosstower.evaluation.metrics.weighted import cluster_auc
 from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float64]
@@ -74,7 +75,7 @@ def auc_statistic(labels: NDArray[Any], scores: Floats, clusters: Indices) -> St
         clusters: `[B]`, number of each row's cluster from 0.
 
     """
-    models = [_auc_of(labels, scores[:, model], clusters) for model in range(2)]
+    models = [cluster_auc(labels, scores[:, model], clusters) for model in range(2)]
     return lambda draws: np.array([auc(draws) for auc in models])
 
 
@@ -104,24 +105,3 @@ def _sums(values: Floats, clusters: Indices, count: int) -> Floats:
     found = np.zeros((count, values.shape[1]))
     np.add.at(found, clusters, values)
     return found
-
-
-def _auc_of(labels: NDArray[Any], scores: Floats, clusters: Indices) -> Callable[[Floats], float]:
-    """Return the AUC of one model as a function of draws; the rows are sorted once."""
-    order = np.argsort(scores, kind="stable")
-    cluster, positive = clusters[order], (labels[order] == 1).astype(np.float64)
-    first = np.append(True, np.diff(scores[order]) != 0.0)
-    starts = None if first.all() else np.flatnonzero(first)  # of runs of equal scores
-
-    def of(draws: Floats) -> float:
-        weights = draws[cluster]
-        above = weights * positive
-        below = weights - above
-        if starts is not None:
-            above, below = np.add.reduceat(above, starts), np.add.reduceat(below, starts)
-        pairs = above.sum() * below.sum()
-        if pairs == 0.0:
-            return math.nan
-        return float(above @ (np.cumsum(below) - below / 2.0)) / pairs
-
-    return of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from crosstower.evaluation.metrics.registry import (
     MetricKind,
     register_metric,
 )
+from crosstower.values.arrays import Indices
 
 _NUMBERS: tuple[MetricKind, ...] = ("regression", "rating")
 
@@ -47,13 +49,35 @@ def weighted_auc(y: Floats, p: Floats, weights: Floats) -> float:
         weights: `[B]`, 0 or more.
 
     """
-    place = np.unique(p, return_inverse=True)[1]
-    positive, negative = (np.bincount(place, weights * (y == label)) for label in (1, 0))
-    pairs = positive.sum() * negative.sum()
-    if pairs == 0.0:
-        return math.nan
-    below = np.cumsum(negative) - negative / 2.0
-    return float(np.dot(positive, below) / pairs)
+    return cluster_auc(y, p, np.arange(len(y)))(weights)
+
+
+def cluster_auc(y: Floats, p: Floats, clusters: Indices) -> Callable[[Floats], float]:
+    """Return `weighted_auc` as a function of the weights of clusters `[G]`; rows are sorted once.
+
+    Args:
+        y: labels `[B]`, 0 or 1.
+        p: scores `[B]`, finite; only their order counts.
+        clusters: `[B]`, number of each row's cluster from 0.
+
+    """
+    order = np.argsort(p, kind="stable")
+    cluster, positive = clusters[order], (y[order] == 1).astype(np.float64)
+    first = np.append(True, np.diff(p[order]) != 0.0)
+    starts = None if first.all() else np.flatnonzero(first)  # of runs of equal scores
+
+    def of(weights: Floats) -> float:
+        rows = weights[cluster]
+        above = rows * positive
+        below = rows - above
+        if starts is not None:
+            above, below = np.add.reduceat(above, starts), np.add.reduceat(below, starts)
+        pairs = above.sum() * below.sum()
+        if pairs == 0.0:
+            return math.nan
+        return float(above @ (np.cumsum(below) - below / 2.0)) / pairs
+
+    return of
 
 
 @register_metric(
