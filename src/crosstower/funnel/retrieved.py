@@ -186,8 +186,7 @@ def _nearest(
     if retrieval_section_of(retriever.run.recipe).exclude_seen:
         exclude = [catalogue.ids.gather(query.history) for query in queries]
     hits = retriever.index.search(vectors, size, where=where, exclude=exclude)
-    known = catalogue.places_of(hits.catalogue.ids)  # an index may keep an order of its own
-    return np.append(known, -1)[hits.places], hits.scores
+    return hits.places_in(catalogue), hits.scores
 
 
 def _stacked(found: Sequence[Merged], names: tuple[str, ...]) -> Retrieved:

@@ -19,7 +19,7 @@ from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.index.open import save_index
 from crosstower.retrieval.index.registry import IndexItems, build_engine, options_of
-from crosstower.retrieval.index.search_effort import RECALL
+from crosstower.retrieval.index.search_effort import RECALL, recall_of
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import USER
 from crosstower.storage.folders import origin_of, publish_changes
@@ -146,8 +146,7 @@ def measured(
     start = time.perf_counter()
     found = index.search(queries, _K)
     speed = len(queries) / (time.perf_counter() - start)
-    pairs = [(set(found.ids(i)), set(truth.ids(i))) for i in range(len(queries))]
-    return float(np.mean([len(one & other) / len(other) for one, other in pairs])), speed
+    return recall_of(found.places_in(items), truth.places_in(items)), speed
 
 
 def examples(retriever: Retriever) -> NDArray[np.float32]:

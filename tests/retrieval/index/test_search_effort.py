@@ -6,10 +6,17 @@ import pytest
 from crosstower.errors import QueryError
 from crosstower.retrieval.index.ann import AnnIndex
 from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.index.search_effort import recall_of
 
 from .test_ann import of_ten, towers
 
 pytestmark = pytest.mark.usefixtures("small")
+
+
+def test_recall_is_the_share_of_true_places() -> None:
+    found, truth = np.array([[3, 1, -1], [5, 6, 7]]), np.array([[1, 2, 3], [8, -1, -1]])
+    assert recall_of(found, truth) == pytest.approx((2 / 3 + 0) / 2)
+    assert recall_of(truth, truth) == 1.0
 
 
 def test_examples_of_queries_count_in_calibration() -> None:

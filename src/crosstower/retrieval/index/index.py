@@ -43,6 +43,10 @@ class Hits:
         places = self.places[query]
         return self.catalogue.ids.gather(places[places >= 0])
 
+    def places_in(self, catalogue: Catalogue) -> Indices:
+        """Return the places `[Q, K]` in a catalogue of any order; -1 where it has no such item."""
+        return np.append(catalogue.places_of(self.catalogue.ids), -1)[self.places]
+
     def frame(self) -> pl.DataFrame:
         """Return one row per hit: query, rank (from 1), item_id, score."""
         query, rank = np.nonzero(self.places >= 0)
@@ -125,7 +129,7 @@ def nearest_by_id(
     """
     out = np.union1d(excluded, np.flatnonzero(~items.active_mask))
     hits = index.search(x, k, where=where, exclude=[items.ids.gather(out)])
-    places = np.append(items.places_of(hits.catalogue.ids), -1)[hits.places]
+    places = hits.places_in(items)
     return places, np.where(places < 0, -np.inf, hits.scores).astype(np.float32)
 
 
