@@ -198,6 +198,12 @@ class Retriever:
         """The items and the index, to search by place."""
         return OnlineItems(self.catalogue, self.index, lambda: self.vectors)
 
+    @cached_property
+    def _exact_items(self) -> OnlineItems:
+        """The items and the vectors of the model, whatever the index is."""
+        exact = ExactIndex.build(self.catalogue.ids, self.vectors)
+        return OnlineItems(self.catalogue, exact, lambda: self.vectors)
+
     def nothing_known(
         self,
         user: str | int | None,
@@ -286,7 +292,8 @@ class Retriever:
             QueryError: there is no such item, or k is below 1.
 
         """
-        return self._frame(similar_items(self.catalogue, self.vectors, item, k=k, where=where))
+        places, cosines = similar_items(self._exact_items, item, k=k, where=where)
+        return self._frame(Hits(self.catalogue, places[None], cosines[None]))
 
     def query(
         self,

@@ -24,6 +24,7 @@ from crosstower.recipe.rules import Rules
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.similar import similar_items
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id, given_id
 
@@ -184,10 +185,7 @@ class OnlineFunnel:
 
         """
         begin = time.perf_counter()
-        place = int(self.catalogue.items.places_of([item])[0])
-        if place < 0:
-            raise QueryError(f"no item {item!r} among {len(self.catalogue.items):,}")
-        return _retrieved(self.catalogue.items.similar(place, k, where=where), begin)
+        return _retrieved(similar_items(self.catalogue.items, item, k=k, where=where), begin)
 
     def _begin(self, state: RequestState) -> None:
         """Check a request, look up its user, and read the query for the retriever."""
