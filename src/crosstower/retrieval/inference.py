@@ -14,6 +14,7 @@ from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.partial_encoder import PartialEncoder
+from crosstower.data.layout import UNSEEN
 from crosstower.data.process_parts import filled_part_of
 from crosstower.data.sources.source import Chunk
 from crosstower.models.two_tower import TwoTower
@@ -57,8 +58,19 @@ class ItemEncoder:
             DataError: a cell is bad.
 
         """
-        batch = self._side.encode(self._cleaner.clean(Chunk(items, name, 0, 0)))
-        return item_vectors(self._model, self._side.widen(batch)).numpy()
+        return item_vectors(self._model, self._side.widen(self._encoded(items, name))).numpy()
+
+    def unseen(self, items: pl.DataFrame, name: str) -> NDArray[np.bool_]:
+        """Return which items `[n]` the tower knows nothing of: it reads unseen values alone.
+
+        All of them have one vector. Arguments and errors as `vectors`.
+        """
+        if self._side.number_names or self._side.list_names:
+            return np.zeros(len(items), dtype=bool)
+        return (self._encoded(items, name).codes == UNSEEN).all(1).numpy()
+
+    def _encoded(self, items: pl.DataFrame, name: str) -> Batch:
+        return self._side.encode(self._cleaner.clean(Chunk(items, name, 0, 0)))
 
 
 @torch.no_grad()

@@ -137,6 +137,10 @@ class OnlineItems:
         cells = self._each(places, lambda part, at: part.column(name).gather(at).to_list())
         return pl.Series(name, cells, dtype=self.catalogue.column(name).dtype)
 
+    def rows(self, places: Indices) -> pl.DataFrame:
+        """Return the attributes `[n]` of the items at `places` as columns."""
+        return pl.DataFrame([self.column(places, name) for name in self.schema])
+
     def vectors(self, places: Indices) -> Floats:
         """Return the vectors `[n, D]` of the items at `places`."""
         base, newer = self._split(places)

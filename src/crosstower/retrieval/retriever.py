@@ -289,10 +289,12 @@ class Retriever:
             where: a condition on attributes.
 
         Raises:
-            QueryError: there is no such item, or k is below 1.
+            QueryError: there is no such item, the model knows nothing of it, or k is below 1.
 
         """
-        places, cosines = similar_items(self._exact_items, item, k=k, where=where)
+        places, cosines = similar_items(
+            self._exact_items, self.item_encoder, item, k=k, where=where
+        )
         return self._frame(Hits(self.catalogue, places[None], cosines[None]))
 
     def query(

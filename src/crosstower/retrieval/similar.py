@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.recipe.arguments import count_of
 from crosstower.retrieval.index.vectors import Floats
+from crosstower.retrieval.inference import ItemEncoder
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.values.arrays import Indices
 
 
 def similar_items(
-    items: OnlineItems, item: str | int, *, k: int, where: str | None = None
+    items: OnlineItems,
+    encoder: ItemEncoder,
+    item: str | int,
+    *,
+    k: int,
+    where: str | None = None,
 ) -> tuple[Indices, Floats]:
     """Return the places of the items most similar to an item, without itself, and the cosines.
 
-    >>> import numpy as np
-    >>> from crosstower.retrieval.index.exact import ExactIndex
-    >>> vectors = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 1.0]], np.float32)
-    >>> index = ExactIndex.build(["a", "b", "c"], vectors)
-    >>> items = OnlineItems(index.catalogue, index, lambda: vectors)
-    >>> items.ids(similar_items(items, "a", k=1)[0])
-    ['c']
-
     Args:
         items: to search.
+        encoder: of the items.
         item: an id.
         k: number of items; fewer only if fewer exist.
         where: a condition on attributes.
 
     Raises:
-        QueryError: there is no such item, k is below 1, or the condition is wrong.
+        QueryError: there is no such item, the model knows nothing of it, k is below 1, or the
+            condition is wrong.
 
     """
     count_of("k", k, error=QueryError)
@@ -41,4 +42,21 @@ def similar_items(
         if ids.dtype == pl.String:
             near = did_you_mean(str(item), ids.head(10_000).to_list())
         raise QueryError(f"no item {item!r} among {len(items):,}{near}")
+    if _has_no_vector(items, encoder, place):
+        raise QueryError(
+            f"item {item!r}: the model knows nothing of it, as its id has no training row and the"
+            " item tower reads no other attribute of it; train again with rows of it, or put its"
+            " vector"
+        )
     return items.similar(place, k, where=where)
+
+
+def _has_no_vector(items: OnlineItems, encoder: ItemEncoder, place: int) -> bool:
+    """Return whether an item has the vector of all unseen items, and none was put for it."""
+    places = np.array([place])
+    row = items.rows(places)
+    if not encoder.unseen(row, "the item").all():
+        return False
+    if place < items.first_newer:
+        return True
+    return np.allclose(items.vectors(places), encoder.vectors(row, "the item"), atol=1e-6)

@@ -97,11 +97,10 @@ class OnlineCatalogue:
         known = np.flatnonzero(places >= 0)
         if not len(known):
             return
-        places, schema = places[known], self.items.schema
-        frame = pl.DataFrame({name: self.items.column(places, name) for name in schema})
+        places = places[known]
         ranked = self.ranked.take(places) if self.ranked is not None else None
         own = id_series(self.items.ids(places))
-        self.put(EncodedItems(own, frame, vectors[known], ranked))
+        self.put(EncodedItems(own, self.items.rows(places), vectors[known], ranked))
 
     def checked_id(self, name: str, value: Any) -> Id:
         """Return the canonical id of a value; `name` names the value in messages.

@@ -181,11 +181,12 @@ class OnlineFunnel:
         """Return the items whose vectors point most nearly in an item's direction (cosine).
 
         Raises:
-            QueryError: there is no such item, or `where` is wrong.
+            QueryError: there is no such item, the model knows nothing of it, or `where` is wrong.
 
         """
         begin = time.perf_counter()
-        return _retrieved(similar_items(self.catalogue.items, item, k=k, where=where), begin)
+        items, encoder = self.catalogue.items, self.retriever.item_encoder
+        return _retrieved(similar_items(items, encoder, item, k=k, where=where), begin)
 
     def _begin(self, state: RequestState) -> None:
         """Check a request, look up its user, and read the query for the retriever."""
