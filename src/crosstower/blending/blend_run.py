@@ -44,6 +44,7 @@ from crosstower.recipe.blend import Blend, Diversity, check_blend
 from crosstower.storage.files import write_atomic, write_parquet
 from crosstower.storage.folders import publish_changes
 from crosstower.training.run import BLEND, BLENDED, Run
+from crosstower.values.json_values import json_values
 
 
 @dataclass(frozen=True)
@@ -269,13 +270,10 @@ def _cell(summary: Summary | None) -> str:
 
 
 def _plain(order: ModelMetrics) -> dict[str, Any]:
-    def number(value: float | None) -> float | None:
-        return value if value is not None and np.isfinite(value) else None
-
     return {
         name: {
-            "mean": number(summary.mean),
-            "sd": number(summary.sd),
+            "mean": json_values(summary.mean),
+            "sd": json_values(summary.sd),
             **({"interval": list(order.intervals[name])} if _finite(order.intervals, name) else {}),
         }
         for name, summary in order.metrics.items()

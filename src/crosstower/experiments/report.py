@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from crosstower.experiments.interleaving import Preference
 from crosstower.experiments.lifts import Lift
 from crosstower.experiments.sample_ratio import SampleRatio
+from crosstower.values.json_values import json_values
 
 
 @dataclass(frozen=True)
@@ -114,15 +114,4 @@ class ExperimentReport:
                 one["outcome"] = comparison.outcome
         if self.ratio is not None:
             found["ratio"]["mismatch"] = self.ratio.mismatch
-        return _plain(found)
-
-
-def _plain(value: Any) -> Any:
-    """Return data without NaN and infinity, with times as text."""
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return json_values(found)

@@ -34,6 +34,7 @@ from crosstower.funnel.stages import (
     Step,
 )
 from crosstower.values.arrays import Indices
+from crosstower.values.json_values import json_values
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, Mapping[str, Floats]]
@@ -126,7 +127,7 @@ class FunnelReport:
 
     def plain(self) -> dict[str, Any]:
         """Return plain data for JSON; numbers that are not defined are None."""
-        return _plain(asdict(self))
+        return json_values(asdict(self))
 
     def __repr__(self) -> str:
         """Return one line: queries, candidates and stages."""
@@ -234,13 +235,3 @@ def _mean(values: Floats, seed: int) -> Estimate:
     known = values[np.isfinite(values)]
     low, high = bootstrap_interval(known, seed=seed)
     return Estimate(float(known.mean()) if len(known) else math.nan, low, high)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

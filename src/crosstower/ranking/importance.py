@@ -32,6 +32,7 @@ from crosstower.storage.documents import read_document
 from crosstower.storage.files import write_atomic
 from crosstower.training.run import BACKGROUND, IMPORTANCE, Run
 from crosstower.values.arrays import Indices
+from crosstower.values.json_values import json_values
 
 BACKGROUND_ROWS = 256
 _HEADLINE: dict[HeadKind, str] = {"binary": "auc", "regression": "rmse", "rating": "rmse"}
@@ -241,7 +242,7 @@ def importance_of(
     return tuple(by_group), {
         task: TaskImportance(
             metric=metric,
-            value=_number(plain[task]),
+            value=json_values(plain[task]),
             columns={column: _spread(drops) for column, drops in worse[task].items()},
         )
         for task, metric in metrics.items()
@@ -296,7 +297,3 @@ def _spread(drops: list[float]) -> Spread:
         return Spread(mean=None, sd=None)
     sd = float(values.std(ddof=1)) if len(values) > 1 else None
     return Spread(mean=float(values.mean()), sd=sd)
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

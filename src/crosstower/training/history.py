@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from crosstower.errors import RunError, first_line
 from crosstower.evaluation.reports.content import ModelMetrics
 from crosstower.storage.files import write_atomic
 from crosstower.training.run import REFIT_FOLDER, TEST, UNTESTED, Run
+from crosstower.values.json_values import json_values
 
 
 def read_predictions(run: Run, model: str, seed: int, name: str = TEST) -> pl.DataFrame:
@@ -41,7 +41,7 @@ def metrics_of_models(models: Sequence[ModelMetrics]) -> dict[str, Any]:
     """Return {model: {metric: {"mean", "sd"}}} as plain data; None where undefined."""
     return {
         model.name: {
-            metric: {"mean": _plain(summary.mean), "sd": _plain(summary.sd)}
+            metric: {"mean": json_values(summary.mean), "sd": json_values(summary.sd)}
             for metric, summary in model.metrics.items()
         }
         for model in models
@@ -152,7 +152,7 @@ def _monitored(records: list[dict[str, Any]]) -> dict[str, Any]:
     if not best:
         return {"monitor": None, "best_epoch": None, "best_step": None, "best_value": None}
     name = best[-1]["monitor"]
-    value = _plain(best[-1]["valid"][name])
+    value = json_values(best[-1]["valid"][name])
     epoch, step = best[-1]["epoch"] + 1, best[-1]["step"]
     return {"monitor": name, "best_epoch": epoch, "best_step": step, "best_value": value}
 
@@ -183,10 +183,6 @@ def refit_epochs(run: Run, model: str, seed: int) -> int | None:
     if not run.refitted(model, seed):
         return None
     return len(records_in(run.model_folder(model, seed) / REFIT_FOLDER))  # one evaluation per epoch
-
-
-def _plain(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def untested(run: Run) -> RunError:

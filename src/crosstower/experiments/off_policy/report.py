@@ -8,6 +8,7 @@ from typing import Any
 
 from crosstower.evaluation.reports.notebook import html_table
 from crosstower.experiments.off_policy.importance import Estimate
+from crosstower.values.json_values import json_values
 
 INFORMATIVE_ROWS = 10.0
 """Fewer effective rows with an unusual reward make a normal interval too narrow."""
@@ -167,4 +168,4 @@ def _plain_estimate(estimate: Estimate) -> dict[str, Any]:
     plain = asdict(estimate) | {"low": low, "high": high}
     if plain["parameter"] == math.inf:
         plain["parameter"] = "inf"  # JSON has no number for it
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in plain.items()}
+    return json_values(plain)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from crosstower.evaluation.metrics.paired_tests import PairedTest
 from crosstower.evaluation.metrics.registry import title_of
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.evaluation.reports.content import SeedHistory
+from crosstower.values.json_values import json_values
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class Comparison:
             "runs": list(self.runs),
             "models": list(self.models),
             "notes": list(self.notes),
-            "metrics": _finite(self.metrics().to_dicts()),
-            "tests": _finite(self.tests().to_dicts()),
+            "metrics": json_values(self.metrics().to_dicts()),
+            "tests": json_values(self.tests().to_dicts()),
         }
 
     def __repr__(self) -> str:
@@ -106,10 +106,3 @@ def plain_test(test: PairedTest) -> dict[str, Any]:
     """Return a test as plain data."""
     names = ("metric", "method", "value", "low", "high", "p", "adjusted", "verdict")
     return {name: getattr(test, name) for name in names}
-
-
-def _finite(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-        for row in rows
-    ]

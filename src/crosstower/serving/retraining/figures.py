@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from crosstower.values.json_values import json_values
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,4 @@ class Verdict:
 
     def plain(self) -> dict[str, Any]:
         """Return reasons, notes and measurements as JSON values; NaN and infinity are null."""
-        return _plain(asdict(self))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return json_values(asdict(self))
