@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError, QueryError, RunError
-from crosstower.funnel.funnel import Funnel
+from crosstower.funnel.funnel import Funnel, default_candidates
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.own_columns import ROW
 from crosstower.retrieval.retriever import Retriever
@@ -21,6 +21,7 @@ from crosstower.training.run import Run
 
 from ..fixtures.batches import Ask, batch_lists
 from ..fixtures.funnels import Runs, films, watches
+from ..fixtures.sourced_films import TOTAL, SourcedFilms
 
 OWN = ["rank", "item_id", "score", "retrieval_score", "retrieval_rank"]
 
@@ -239,6 +240,13 @@ def test_more_candidates_than_items_are_all_items(cinema: Runs) -> None:
     assert Funnel.open(cinema.retrieval, cinema.ranking).candidates == films().height
     with pytest.raises(QueryError, match="candidates: expected at least 1, got 0"):
         Funnel.open(cinema.retrieval, cinema.ranking, candidates=0)
+
+
+def test_the_default_number_of_candidates_is_200_or_that_of_the_sources(
+    cinema: Runs, sourced_films: SourcedFilms
+) -> None:
+    assert default_candidates(None) == default_candidates(cinema.retrieval) == 200
+    assert default_candidates(sourced_films.retrieval) == TOTAL
 
 
 def test_runs_of_the_wrong_kind_are_refused(rentals: Runs) -> None:

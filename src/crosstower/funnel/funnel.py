@@ -301,14 +301,23 @@ def candidates_or_default(candidates: int | None, retriever: Retriever) -> int:
     """Return the number of candidates of a funnel, at most the items of the catalogue.
 
     Args:
-        candidates: as given; None for 200, or the sum of the quotas of the sources.
-        retriever: has the items and the sources.
+        candidates: as given; None for the default.
+        retriever: of the funnel.
 
     """
-    if candidates is None:
-        sources = retriever.sources
-        candidates = CANDIDATES if sources is None else sources.total
-    return min(candidates, len(retriever.catalogue))
+    wanted = default_candidates(retriever.run) if candidates is None else candidates
+    return min(wanted, len(retriever.catalogue))
+
+
+def default_candidates(retrieval: Run | None) -> int:
+    """Return the default number of candidates: 200, or the sum of the quotas of the sources.
+
+    Args:
+        retrieval: run of the retriever; None for a ranker alone.
+
+    """
+    sources = None if retrieval is None else retrieval.recipe.sources
+    return CANDIDATES if sources is None else sum(source.quota for source in sources.values())
 
 
 def _check_kinds(retrieval: Run, ranking: Run) -> None:

@@ -18,7 +18,7 @@ from crosstower.data.sources.joins import JoinMatch
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluation.metrics.drift import reference_of
 from crosstower.fitting.new_run import LIBRARIES
-from crosstower.funnel.funnel import CANDIDATES, Funnel
+from crosstower.funnel.funnel import Funnel, default_candidates
 from crosstower.funnel.retrieved_columns import RETRIEVED
 from crosstower.funnel.row_maker import RowMaker
 from crosstower.ranking.ranker import Ranker
@@ -110,7 +110,7 @@ def make_bundle(
         raise BundleError(f"runs: expected one or two runs or their folders, got {described(runs)}")
     retrieval, ranking = _by_kind([Run.of(run) for run in given])
     _check_retrieval(retrieval, ranking)
-    candidates = candidates or _candidates(retrieval)
+    candidates = candidates or default_candidates(retrieval)
     chosen = given_rules(rules) or _recipe_rules(ranking, retrieval)
     exploration = given_exploration(explore)
     recipe = _retrieval_recipe(retrieval, history_events)
@@ -288,12 +288,6 @@ def _retrieval_recipe(retrieval: Run | None, events: Sequence[str] | None) -> Re
     if retrieval is None:
         raise BundleError("history_events: need a retrieval run, whose users have histories")
     return with_history_events(retrieval.recipe, events)
-
-
-def _candidates(retrieval: Run | None) -> int:
-    """Return the default number of candidates: the quotas of the sources, if there are any."""
-    sources = None if retrieval is None else retrieval.recipe.sources
-    return CANDIDATES if sources is None else sum(source.quota for source in sources.values())
 
 
 def _by_kind(runs: Sequence[Run]) -> tuple[Run | None, Run | None]:
