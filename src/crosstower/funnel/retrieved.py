@@ -100,8 +100,7 @@ def retrieve_candidates(
         ranks = np.zeros((*places.shape, 0), np.int32)
         found = Retrieved(places, scores, (), ranks)
         return _with_popular(found, ~known, retriever, queries, size=size, where=where)
-    size_of_model = 0 if sources.model is None else sources.quota(sources.model, size)
-    nearest = _nearest_parts(retriever, vectors, queries, size_of_model, where)
+    nearest = _nearest_parts(retriever, vectors, queries, sources.model_quota(size), where)
     merged = [
         sources.found(
             query,

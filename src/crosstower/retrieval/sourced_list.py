@@ -47,8 +47,8 @@ def of_sources(
     trained = user is not None and retriever.queries.place_of(user) >= 0
     segment_only = segment is not None and not (read or trained or len(seen))
     out = seen if retrieval_section_of(retriever.run.recipe).exclude_seen else NO_ITEMS
-    if sources.model is not None and not (nothing or segment_only):
-        size = sources.quota(sources.model, k)
+    size = sources.model_quota(k)
+    if size and not (nothing or segment_only):
         places, scores = items.nearest(vector, size, where=where, excluded=out)
         nearest = places, scores.astype(np.float64)
     asked = SourceQuery(seen, segment)

@@ -37,7 +37,8 @@ def retrieve(states: Sequence[RequestState], catalogue: OnlineCatalogue) -> None
     """
     groups: dict[tuple[int, str | None], list[RequestState]] = {}
     for state in states:
-        size = nearest_size(catalogue, state.size)
+        sources = catalogue.sources
+        size = state.size if sources is None else sources.model_quota(state.size)
         if state.vector is not None and state.error is None and size:
             groups.setdefault((size, state.where), []).append(state)
     for (size, _), alike in groups.items():
@@ -45,14 +46,6 @@ def retrieve(states: Sequence[RequestState], catalogue: OnlineCatalogue) -> None
     each(states, lambda state: _take_found(state, catalogue))
     for state in states:
         state.retrieved = state.found
-
-
-def nearest_size(catalogue: OnlineCatalogue, size: int) -> int:
-    """Return how many of `size` candidates the retrieval model finds; 0 if it is not a source."""
-    sources = catalogue.sources
-    if sources is None:
-        return size
-    return 0 if sources.model is None else sources.quota(sources.model, size)
 
 
 def candidates_of(places: Indices, scores: NDArray[np.float32] | NDArray[np.float64]) -> Ranked:
@@ -64,27 +57,6 @@ def candidates_of(places: Indices, scores: NDArray[np.float32] | NDArray[np.floa
         retrieval_rank=np.arange(1, len(places) + 1),
         retrieval_score=score,
         retrieved=len(places),
-    )
-
-
-def of_sources(
-    state: RequestState, catalogue: OnlineCatalogue, size: int, where: str | None
-) -> Merged | None:
-    """Return the candidates of all sources for a request, None without sources.
-
-    Raises:
-        QueryError: the condition is wrong.
-
-    """
-    if catalogue.sources is None:
-        return None
-    return catalogue.sources.found(
-        SourceQuery(state.user.history, state.segment),
-        state.nearest,
-        catalogue.items,
-        size,
-        where=where,
-        excluded=state.excluded,
     )
 
 
@@ -129,13 +101,27 @@ def _search(alike: Sequence[RequestState], catalogue: OnlineCatalogue, size: int
 
 
 def _take_found(state: RequestState, catalogue: OnlineCatalogue) -> None:
-    found = of_sources(state, catalogue, state.size, state.where)
+    found = _of_sources(state, catalogue)
     if found is not None and len(found.places):
         state.found = replace(candidates_of(found.places, found.scores), sources=found.sources)
     elif found is None and state.vector is not None:
         state.found = candidates_of(*state.nearest)
     else:
         _take_popular(state, catalogue)
+
+
+def _of_sources(state: RequestState, catalogue: OnlineCatalogue) -> Merged | None:
+    """Return the candidates of all sources for a request, None without sources."""
+    if catalogue.sources is None:
+        return None
+    return catalogue.sources.found(
+        SourceQuery(state.user.history, state.segment),
+        state.nearest,
+        catalogue.items,
+        state.size,
+        where=state.where,
+        excluded=state.excluded,
+    )
 
 
 def _take_popular(state: RequestState, catalogue: OnlineCatalogue) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -14,7 +13,7 @@ from crosstower.blending.rules.apply import apply_rules
 from crosstower.blending.rules.attributes import RuleRows
 from crosstower.blending.rules.check import check_rules
 from crosstower.blending.rules.pacing import Ledger
-from crosstower.funnel.online.candidates import nearest_size, of_sources
+from crosstower.funnel.online.candidates import retrieve
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.request import Explanation, FunnelRequest, Ranked, RequestState
 from crosstower.recipe.rules import Rules
@@ -25,9 +24,6 @@ from crosstower.values.ids import given_id
 
 _MOST_EXCLUDED = 50_000  # items that a search leaves out one by one
 _SLOT_CANDIDATES = 50  # additional candidates per slot rule
-
-Search = Callable[[str], tuple[Indices, NDArray[np.float32]]]
-"""Returns places and scores of the best items for a request that fulfil a condition."""
 
 
 class FunnelRules:
@@ -116,22 +112,11 @@ class FunnelRules:
 
     def _for_slot(self, state: RequestState, where: str) -> Indices:
         where = where if state.where is None else f"({where}) and ({state.where})"
-        vector, excluded, nearest = state.vector, state.excluded, NOTHING
-        if vector is not None:
-            size = nearest_size(self._catalogue, _SLOT_CANDIDATES)
-            if size:
-                places, scores = self._items.nearest(vector, size, where=where, excluded=excluded)
-                nearest = places, scores.astype(np.float64)
-        found = of_sources(
-            replace(state, nearest=nearest), self._catalogue, _SLOT_CANDIDATES, where
-        )
-        if found is not None and len(found.places):
-            return found.places
-        if found is None and vector is not None:
-            return nearest[0]
-        return self._catalogue.popular.best(
-            _SLOT_CANDIDATES, where=where, excluded=excluded, segment=state.segment
-        )[0]
+        slot = replace(state, size=_SLOT_CANDIDATES, where=where, nearest=NOTHING)
+        retrieve([slot], self._catalogue)
+        if slot.error is not None:
+            raise slot.error
+        return slot.found.places
 
     def _pinned(self, state: RequestState, rules: Rules) -> Indices:
         places = self._items.places_of([pin.item for pin in rules.pin])

@@ -54,6 +54,10 @@ class Sources:
         """
         return -(-self.quotas[name] * max(size, self.total) // self.total)  # rounded up
 
+    def model_quota(self, size: int) -> int:
+        """Return the quota of the retrieval model, 0 if it is no source."""
+        return 0 if self.model is None else self.quota(self.model, size)
+
     def found(
         self,
         query: SourceQuery,
