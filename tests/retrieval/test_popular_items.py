@@ -58,6 +58,15 @@ def test_items_are_sorted_by_their_rows(items: OnlineItems, segment: str | None,
             assert [rows.get(i, 0) for i in places.tolist()] == theirs
 
 
+def test_a_segment_without_rows_gets_the_items_of_all_rows(items: OnlineItems) -> None:
+    named = segments().with_columns(segment=pl.col("segment").replace("FR", "None"))
+    popular, out = PopularItems(items, PopularOrder(COUNTS, named)), np.empty(0, np.int64)
+    expected = [value.tolist() for value in popular.best(9, where=None, excluded=out)]
+    assert expected[0] == by_hand(None, 9, list(range(N)))[0]
+    found = popular.best(9, where=None, excluded=out, segment="DE")
+    assert [value.tolist() for value in found] == expected
+
+
 def test_changed_items_keep_their_rows_and_deleted_ones_are_left_out(items: OnlineItems) -> None:
     popular = PopularItems(items, PopularOrder(COUNTS, segments()))
     first = popular.best(2, where=None, excluded=np.empty(0, np.int64))[0].tolist()

@@ -137,9 +137,8 @@ def _with_popular(
     popular, rows = retriever.popular_items, list[Merged]()
     for query in np.flatnonzero(chosen).tolist():
         one = queries[query]
-        segment = one.segment if one.segment is not None and popular.has(one.segment) else None
         excluded = _excluded(retriever, one)
-        places, counts = popular.best(size, where=where, excluded=excluded, segment=segment)
+        places, counts = popular.best(size, where=where, excluded=excluded, segment=one.segment)
         ranks = np.zeros((len(places), len(found.names)), np.int64)
         unfound = SourceRanks(found.names, ranks, np.full(ranks.shape, np.nan))
         rows.append(Merged(places, counts.astype(np.float64), unfound))

@@ -50,17 +50,18 @@ class PopularOrder:
         Items without a row of the segment follow in the order of all rows, with 0 rows.
 
         Args:
-            segment: a segment that `has` knows; None for all queries.
+            segment: a segment; None, or one without training rows, for all queries.
 
         """
         own = np.empty(0, np.int64)
-        if segment is not None:
-            part = slice(*self._ends[str(segment)])
+        ends = None if segment is None else self._ends.get(str(segment))
+        if ends is not None:
+            part = slice(*ends)
             own = self._own[part]
             yield own, self._rows[part]
         for some in (self._by_count[:_FIRST], self._by_count[_FIRST:]):
             others = some[~np.isin(some, own)] if len(own) else some
-            yield others, self.counts[others] if segment is None else np.zeros(len(others), int)
+            yield others, self.counts[others] if ends is None else np.zeros(len(others), int)
 
 
 class PopularItems:
@@ -96,7 +97,7 @@ class PopularItems:
             k: at most so many.
             where: a condition on the attributes.
             excluded: places to leave out.
-            segment: a segment that `has` knows; None for all queries.
+            segment: a segment; None, or one without training rows, for all queries.
 
         Raises:
             QueryError: the condition is wrong.

@@ -69,8 +69,7 @@ def with_popular(
     first, last = np.searchsorted(query, rows), np.searchsorted(query, rows, side="right")
     for row, seen in zip(rows.tolist(), map(slice, first, last), strict=True):
         segment = None if segments is None else segments[row]
-        known = segment if segment is not None and popular.has(segment) else None
-        found = _first(popular, known, item[seen], shown.shape[1])
+        found = _first(popular, segment, item[seen], shown.shape[1])
         shown[row, : len(found)], shown[row, len(found) :] = found, -1
     return shown
 

@@ -99,10 +99,8 @@ class PopularSource(CandidateSource):
 
     def parts(self, query: SourceQuery) -> Iterator[Part]:
         """Yield items with rows, those of the segment first."""
-        segment, order = query.segment, self._current()
-        if segment is not None and not order.has(segment):
-            segment = None
-        for places, counts in order.parts(segment):
+        order = self._current()
+        for places, counts in order.parts(query.segment):
             kept = order.counts[places] > 0
             yield places[kept], counts[kept].astype(np.float64)
 
