@@ -20,14 +20,13 @@ from crosstower.data.shards import write_block
 from crosstower.errors import RunError
 from crosstower.evaluation.metrics.auc import group_ids
 from crosstower.evaluation.metrics.registry import direction_of
-from crosstower.evaluation.metrics.tasks import RANKING_METRIC, task_metrics
+from crosstower.evaluation.metrics.tasks import HEADLINE_METRIC, RANKING_METRIC, task_metrics
 from crosstower.evaluation.reports.content import ColumnImportance
 from crosstower.ranking.mixed_rows import ColumnMixer, with_layout
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.recipe import Recipe
-from crosstower.recipe.tasks import HeadKind
 from crosstower.storage.documents import read_document
 from crosstower.storage.files import write_atomic
 from crosstower.training.run import BACKGROUND, IMPORTANCE, Run
@@ -35,7 +34,6 @@ from crosstower.values.arrays import Indices
 from crosstower.values.json_values import json_values
 
 BACKGROUND_ROWS = 256
-_HEADLINE: dict[HeadKind, str] = {"binary": "auc", "regression": "rmse", "rating": "rmse"}
 
 
 class Spread(FrozenModel):
@@ -166,7 +164,7 @@ def importance_metric(recipe: Recipe, task: str) -> str:
     """Return the metric whose change is the importance of a column."""
     kind = recipe.schema_.tasks[task].kind
     grouped = recipe.training.group is not None and kind != "regression"
-    return RANKING_METRIC if grouped else _HEADLINE[kind]
+    return RANKING_METRIC if grouped else HEADLINE_METRIC[kind]
 
 
 def sample(rows: int, most: int, groups: pl.Series | None) -> Indices:

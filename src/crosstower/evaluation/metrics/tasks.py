@@ -25,15 +25,18 @@ from crosstower.recipe.tasks import HeadKind
 DEFAULT_METRIC: dict[HeadKind, str] = {"binary": "log_loss", "regression": "rmse", "rating": "rmse"}
 """The metric to monitor where the recipe names none: the one nearest to the loss."""
 
+HEADLINE_METRIC: dict[HeadKind, str] = {"binary": "auc", "regression": "rmse", "rating": "rmse"}
+"""The metric that reports and the importance of columns are about."""
+
 WEIGHTED_METRIC: dict[HeadKind, str] = {
     "binary": "weighted_log_loss",
     "regression": "weighted_rmse",
     "rating": "weighted_rmse",
 }
-"""The same for a task with sample weights."""
+"""`DEFAULT_METRIC` of a task with sample weights."""
 
 RANKING_METRIC = f"ndcg@{TOP}"
-"""The same for a loss that learns an order."""
+"""`DEFAULT_METRIC` for a loss that learns an order."""
 
 
 def task_metrics(

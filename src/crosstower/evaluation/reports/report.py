@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from crosstower.evaluation.metrics.registry import metrics_of, names_of, title_of
+from crosstower.evaluation.metrics.tasks import HEADLINE_METRIC
 from crosstower.evaluation.reports.content import (
     DataFacts,
     ModelMetrics,
@@ -35,7 +36,6 @@ from crosstower.evaluation.reports.page import (
     write_page,
 )
 from crosstower.evaluation.reports.plots import reliability_plot, training_plot
-from crosstower.recipe.tasks import HeadKind
 from crosstower.values.addresses.address import Place
 
 _TITLES = {"slice": "Value", "rows": "Rows"}  # of columns that are not metrics
@@ -45,7 +45,6 @@ _RETRIEVAL_NOTE = (
     " shown, novelty the mean of −log₂ of an item's share of them. Settings of the baselines"
     " are chosen on the validation queries."
 )
-_HEADLINE: dict[HeadKind, str] = {"binary": "auc", "regression": "rmse", "rating": "rmse"}
 
 
 def write_report(path: Place, content: ReportContent) -> Place:
@@ -84,7 +83,7 @@ def _sections(content: ReportContent) -> Iterator[Section]:
 
 def _cards(content: ReportContent) -> list[Card]:
     tasks = [
-        _card(task.name, f"task{i}", _HEADLINE[task.kind], task.models)
+        _card(task.name, f"task{i}", HEADLINE_METRIC[task.kind], task.models)
         for i, task in enumerate(content.tasks)
     ]
     if (found := content.retrieval) is None:
@@ -125,7 +124,7 @@ def _task(task: TaskReport, content: ReportContent, name: str) -> Section:
 
 
 def _metrics_note(task: TaskReport) -> str:
-    seeds = task.models[0].metrics[_HEADLINE[task.kind]].seeds
+    seeds = task.models[0].metrics[HEADLINE_METRIC[task.kind]].seeds
     words = f"Test rows. {seeds_note(seeds)} In the sentences above, ± and sd also count the"
     words += " sampling error of the test rows."
     if task.kind == "binary":
@@ -146,7 +145,7 @@ def _lift(task: TaskReport) -> Table:
         ]
         for lift in task.lifts
     ]
-    columns = ["Over", title_of(_HEADLINE[task.kind]), "sd of it", *saved]
+    columns = ["Over", title_of(HEADLINE_METRIC[task.kind]), "sd of it", *saved]
     return Table(f"Lift over baselines, {task.name}", columns, rows)
 
 

@@ -14,7 +14,7 @@ from crosstower.errors import DataError
 from crosstower.evaluation.metrics.calibration import reliability_curve
 from crosstower.evaluation.metrics.predictions import require
 from crosstower.evaluation.metrics.summary import Difference, Summary, difference
-from crosstower.evaluation.metrics.tasks import task_metrics
+from crosstower.evaluation.metrics.tasks import HEADLINE_METRIC, task_metrics
 from crosstower.evaluation.metrics.uncertainty import (
     auc_difference_error,
     bias_sds,
@@ -72,7 +72,7 @@ class _Test:
 
     @property
     def metric(self) -> str:
-        return "auc" if self.kind == "binary" else "rmse"
+        return HEADLINE_METRIC[self.kind]
 
     def score(self, name: str, role: Role, predictions: Sequence[Values]) -> _Scored:
         given = self.groups, self.weights
