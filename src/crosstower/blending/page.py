@@ -21,6 +21,7 @@ from crosstower.evaluation.reports.content import ModelMetrics
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION
+from crosstower.values.instants import minute_text
 
 Floats = NDArray[np.float64]
 _BINS = 60
@@ -44,7 +45,7 @@ def page_content(
     by = type_column(blend, utility)
     return BlendContent(
         title=title,
-        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        date=minute_text(datetime.now(UTC)),
         blend=_yaml(blend),
         rows=rows.test.height,
         users=rows.test[comparison.user].drop_nulls().n_unique(),

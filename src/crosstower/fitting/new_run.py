@@ -25,6 +25,7 @@ from crosstower.storage.files import new_folder
 from crosstower.training.job import Job
 from crosstower.training.run import Run
 from crosstower.training.run_info import RunInfo
+from crosstower.values.instants import minute_text
 
 LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 """Packages whose versions runs and bundles name."""
@@ -62,7 +63,7 @@ def create_run(
         check_vectors(recipe, job.encoder)
     facts = job.facts
     info = RunInfo(
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        created=minute_text(datetime.now(UTC)),
         models=models,
         seeds=seeds,
         facts=facts.model_copy(update={"notes": (*facts.notes, *job.notes(), *notes)}),

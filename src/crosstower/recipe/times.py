@@ -10,9 +10,9 @@ import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.values.instants import formatted_instants
+from crosstower.values.instants import DAY, SECOND, formatted_instants
 
-UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+UNITS = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
 """Nanoseconds per unit of numbers since 1970-01-01 UTC."""
 UNIT_WORDS = {
     "s": "seconds since 1970",
@@ -80,4 +80,4 @@ def _names_a_day(pattern: str) -> bool:
     except pl.exceptions.PolarsError:
         return False
     month = datetime(_PROBE.year, _PROBE.month, 1, tzinfo=UTC).timestamp()
-    return seconds[0] is not None and month <= seconds[0] < month + 31 * 86_400
+    return seconds[0] is not None and month <= seconds[0] < month + 31 * DAY

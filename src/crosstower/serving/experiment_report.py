@@ -29,6 +29,7 @@ from crosstower.serving.state.events import now
 from crosstower.serving.state.json_text import json_text
 from crosstower.serving.state.state import State
 from crosstower.values.columns import text_of
+from crosstower.values.instants import minute_text
 
 _NICE = 10
 
@@ -66,7 +67,7 @@ def state_report(
         if found.events == 0:
             raise DataError(
                 f"experiment '{experiment.name}': the state has no events of the types"
-                f" {', '.join(types)} since {experiment.since:%Y-%m-%d %H:%M} UTC; start the server"
+                f" {', '.join(types)} since {minute_text(experiment.since)}; start the server"
                 " with --log, or send such events"
             )
         events = pl.read_parquet(path)

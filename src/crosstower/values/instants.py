@@ -7,13 +7,16 @@ nanoseconds of that second. All functions work value by value, so chunks never d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import polars as pl
 
 from crosstower.values.numerals import numerals_of
 
 SECOND = 1_000_000_000
+"""Nanoseconds of a second."""
 DAY = 86_400
+"""Seconds of a day."""
 _LIMIT = 2**63 // SECOND
 _LARGER = (10**11, 10**14, 10**17)
 """Numbers of these sizes count milliseconds, microseconds and nanoseconds."""
@@ -106,6 +109,15 @@ def iso_instants(text: pl.Series) -> Instants:
     seconds = days * DAY + hour * 3600 + minute * 60 + second - offset.fill_null(0)
     nanos = parts["fraction"].str.pad_end(9, "0").cast(pl.Int64).fill_null(0)
     return Instants(seconds.set(~possible, None), nanos, parts["zone"].is_not_null())
+
+
+def minute_text(moment: datetime) -> str:
+    """Return a moment with a zone as text, to the minute.
+
+    >>> minute_text(datetime.fromisoformat("2026-11-30T01:27:59+02:00"))
+    '2026-11-29 23:27 UTC'
+    """
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def counted_instants(cells: pl.Series, unit: int | None = None) -> Instants:

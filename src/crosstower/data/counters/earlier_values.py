@@ -9,8 +9,7 @@ import pyarrow as pa
 from crosstower.data.counters.keys import NO_KEY
 from crosstower.data.counters.point_in_time import Times
 from crosstower.values.codes import U64
-
-_SECOND = 1_000_000_000
+from crosstower.values.instants import SECOND
 
 
 class EarlierValues:
@@ -56,8 +55,8 @@ class EarlierValues:
     def ages(self, keys: U64, times: Times, *, length: int) -> pl.Series:
         """Return the whole seconds from the events of `at` to each row, as lists `[B]`."""
         offsets, chosen = self._chosen(keys, times, length)
-        events = self._times[self._places[chosen] % max(len(self._times), 1)] // _SECOND
-        ages = pa.array(np.repeat(times // _SECOND, np.diff(offsets)) - events)
+        events = self._times[self._places[chosen] % max(len(self._times), 1)] // SECOND
+        ages = pa.array(np.repeat(times // SECOND, np.diff(offsets)) - events)
         return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), ages)))
 
     def _chosen(self, keys: U64, times: Times, length: int) -> tuple[Times, Times]:

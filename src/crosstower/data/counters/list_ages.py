@@ -15,12 +15,11 @@ from crosstower.errors import DataError
 from crosstower.recipe.event_list import TimedList
 from crosstower.recipe.times import ORDER, USUAL, TimeFormat
 from crosstower.values.arrays import Indices
+from crosstower.values.instants import SECOND
 from crosstower.values.lists import id_lists, plain_lists
 
 AHEAD = 60
 """Seconds that the clock of a client may be ahead."""
-
-_SECOND = 1_000_000_000
 
 
 def list_ages(one: TimedList, frame: pl.DataFrame, clock: Clock, rows: pl.Series) -> pl.Series:
@@ -32,7 +31,7 @@ def list_ages(one: TimedList, frame: pl.DataFrame, clock: Clock, rows: pl.Series
 
     >>> from crosstower.recipe.event_list import TimedList
     >>> frame = pl.DataFrame({"had": [["a", "b"]], "when": [[1_700_000_000, 1_700_000_060]]})
-    >>> rows = pl.Series([1_700_000_100 * _SECOND])
+    >>> rows = pl.Series([1_700_000_100 * SECOND])
     >>> list_ages(TimedList("had", "when", "ages"), frame, Clock("when", unit="s"), rows).to_list()
     [[100, 40]]
 
@@ -50,7 +49,7 @@ def list_ages(one: TimedList, frame: pl.DataFrame, clock: Clock, rows: pl.Series
     values, sizes = id_lists(frame[one.column], one.separator)[0], _sizes(given)
     flat = given.explode(empty_as_null=False, keep_nulls=False).alias(one.times)
     owners = np.repeat(np.arange(len(given)), sizes)
-    ages = rows.gather(owners) // _SECOND - clock.read(flat) // _SECOND
+    ages = rows.gather(owners) // SECOND - clock.read(flat) // SECOND
     same = _sizes(values) == sizes
     found = _lists(ages.cast(pl.Int64), sizes).alias(one.ages)
     if same.all():
@@ -97,7 +96,7 @@ def ages_at(
         DataError: a column holds no lists of times.
 
     """
-    found, rows = list[pl.Series](), pl.Series([now * _SECOND]).new_from_index(0, frame.height)
+    found, rows = list[pl.Series](), pl.Series([now * SECOND]).new_from_index(0, frame.height)
     for one in lists:
         if one.column in frame.columns and one.times in frame.columns:
             clock = list_clock(

@@ -29,6 +29,7 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.tune import Dimension, Tune
 from crosstower.storage.documents import read_document
 from crosstower.storage.files import new_folder, refuse_unwritable
+from crosstower.values.instants import minute_text
 
 RECIPE, SEARCH, ROWS, TRIALS = "recipe.yaml", "search.json", "rows", "trials.json"
 TUNED, PAGE = "tuned.yaml", "tune.html"
@@ -63,7 +64,7 @@ def begin_folder(
     """Write the folder of a new search and return its settings."""
     refuse_unwritable(folder, error=RunError)
     search = Search(
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        created=minute_text(datetime.now(UTC)),
         settings=recipe.tune or Tune(),
         space=dict(space),
         monitor=monitor[0],

@@ -30,6 +30,7 @@ from crosstower.retrieval.data.items import ItemTable, read_items
 from crosstower.retrieval.data.row_items import TrainingRows, canonical_ids, items_of_rows
 from crosstower.retrieval.data.tower_columns import TowerColumns, retrieval_section_of
 from crosstower.values.arrays import Indices
+from crosstower.values.instants import SECOND
 from crosstower.values.lookup import places_in
 
 
@@ -153,7 +154,7 @@ def times_of(recipe: Recipe, frame: pl.DataFrame, clocks: Sequence[Clock] = ()) 
     if column is None or section.user is None:
         return None
     if not any(clock.unit == ORDER for clock in clocks if clock.column == column):
-        return frame[time_name(column)].to_numpy() // 1_000_000_000
+        return frame[time_name(column)].to_numpy() // SECOND
     if timed_history(recipe.schema_, section.history.column):
         raise DataError(
             f"column '{column}': holds numbers that only order its rows, but"

@@ -20,8 +20,7 @@ from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.values.arrays import Indices
 from crosstower.values.columns import to_ids
-
-_SECOND = 1_000_000_000
+from crosstower.values.instants import SECOND
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class SourceRows:
         frame = self.data.rows.frame
         if column not in frame.columns or self.data.facts.until is None:
             return None
-        return (frame[column][self._kept] / _SECOND).cast(pl.Float64)
+        return (frame[column][self._kept] / SECOND).cast(pl.Float64)
 
     def baseline(self, name: str) -> Baseline:
         """Return a baseline of the report, fitted on the rows."""

@@ -15,8 +15,7 @@ from crosstower.recipe.yaml_reader import read_mapping
 from crosstower.serving.retraining.limits import GateLimits
 from crosstower.serving.state.impressions import IMPRESSION
 from crosstower.values.durations import Duration
-
-DAY = 86_400.0
+from crosstower.values.instants import DAY
 
 
 class Label(FrozenModel):
@@ -58,7 +57,7 @@ class Labels(FrozenModel):
         default=IMPRESSION, min_length=1, description="Type of the events that are impressions."
     )
     window: Duration = Field(
-        default=DAY,
+        default=float(DAY),
         description="Attribution window: longest time from an impression to its events.",
     )
     tasks: dict[str, Label] = Field(
