@@ -147,6 +147,13 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+REFUSALS_OF_GET = documented(401, 403, 408, 421, 422, 431, 503)
+"""Errors of all routes that read their arguments from the address."""
+
+REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
+"""Errors of all routes with a body, or that write."""
+
+
 def respond_with_problems(app: FastAPI) -> None:
     """Make an app respond to every error with problem details."""
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from crosstower.serving.http.access import Needs, TokenFirstRoute
 from crosstower.serving.http.experiment_reports import ExperimentReportResponse
-from crosstower.serving.http.problems import documented
+from crosstower.serving.http.problems import REFUSALS_OF_GET
 
 report_routes = APIRouter(
     prefix="/v1",
@@ -23,7 +23,7 @@ report_routes = APIRouter(
 @report_routes.get(
     "/experiments/report",
     response_model=ExperimentReportResponse,
-    responses=documented(401, 403, 408, 421, 422, 431, 503),
+    responses=REFUSALS_OF_GET,
 )
 async def experiment_report(
     request: Request, name: Annotated[str | None, Query(max_length=64)] = None

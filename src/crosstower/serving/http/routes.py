@@ -17,7 +17,7 @@ from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, ReadRoute, Worker, refuse_above
 from crosstower.serving.http.experiments import ExperimentsResponse
 from crosstower.serving.http.model_schemas import ModelResponse
-from crosstower.serving.http.problems import ApiError, documented
+from crosstower.serving.http.problems import REFUSALS, REFUSALS_OF_GET, ApiError, documented
 from crosstower.serving.http.responses import list_response, model_response
 from crosstower.serving.http.schemas import (
     ListResponse,
@@ -39,7 +39,6 @@ from crosstower.serving.state.state import State
 
 _WRITES = Needs("write")
 _MOST_LOGGED = 1_000_000  # characters of the query in the events of one list
-_REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
 read_routes = APIRouter(
     prefix="/v1",
     dependencies=[Depends(Needs("read"))],
@@ -48,7 +47,7 @@ read_routes = APIRouter(
 )
 
 
-@read_routes.post("/recommend", response_model=ListResponse, responses=_REFUSALS | documented(507))
+@read_routes.post("/recommend", response_model=ListResponse, responses=REFUSALS | documented(507))
 async def recommend(body: RecommendRequest, request: Request) -> Response:
     """Return the best items for a user and a query: retrieved, ranked and blended."""
     service: Service = request.app.state.service
@@ -72,7 +71,7 @@ async def recommend(body: RecommendRequest, request: Request) -> Response:
 @read_routes.get(
     "/experiments",
     response_model=ExperimentsResponse,
-    responses=documented(401, 403, 408, 421, 422, 431, 503),
+    responses=REFUSALS_OF_GET,
 )
 async def experiments(
     service: Worker, user: Annotated[str | None, Query(max_length=512)] = None
@@ -82,7 +81,7 @@ async def experiments(
     return ExperimentsResponse(experiments=found)
 
 
-@read_routes.post("/rank", response_model=ListResponse, responses=_REFUSALS)
+@read_routes.post("/rank", response_model=ListResponse, responses=REFUSALS)
 async def rank(body: RankRequest, request: Request) -> Response:
     """Return given candidates in order: ids of items, or whole rows."""
     service: Service = request.app.state.service
@@ -102,7 +101,7 @@ async def rank(body: RankRequest, request: Request) -> Response:
     return _json(request, await service.run(work))
 
 
-@read_routes.post("/search", response_model=ListResponse, responses=_REFUSALS)
+@read_routes.post("/search", response_model=ListResponse, responses=REFUSALS)
 async def search(body: SearchRequest, request: Request) -> Response:
     """Return the items nearest to a text."""
     service: Service = request.app.state.service
@@ -115,7 +114,7 @@ async def search(body: SearchRequest, request: Request) -> Response:
     return _json(request, await service.run(work))
 
 
-@read_routes.post("/similar", response_model=ListResponse, responses=_REFUSALS)
+@read_routes.post("/similar", response_model=ListResponse, responses=REFUSALS)
 async def similar(body: SimilarRequest, request: Request) -> Response:
     """Return the items most similar to one."""
     service: Service = request.app.state.service
@@ -144,7 +143,7 @@ async def model(service: Worker) -> Response:
 @read_routes.get(
     "/versions",
     response_model=VersionsSummary,
-    responses=documented(401, 403, 408, 421, 422, 431, 503),
+    responses=REFUSALS_OF_GET,
 )
 async def versions(service: Worker) -> VersionsSummary:
     """Return the versions of the bundle: verdicts and measurements of the gate, the live one."""

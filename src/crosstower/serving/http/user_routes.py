@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.serving.http.access import Needs, TokenFirstRoute, Worker, refuse_above
-from crosstower.serving.http.problems import ApiError, documented
+from crosstower.serving.http.problems import REFUSALS, REFUSALS_OF_GET, ApiError, documented
 from crosstower.serving.state.events import Properties
 
 
@@ -61,13 +61,12 @@ class ErasedResponse(_Response):
     events: int
 
 
-_REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
 _MOST_IDS = 1_000
 user_routes = APIRouter(prefix="/v1", tags=["users"], route_class=TokenFirstRoute)
 Reader, Writer = Depends(Needs("read")), Depends(Needs("write"))
 
 
-@user_routes.put("/users", responses=_REFUSALS | documented(507), dependencies=[Writer])
+@user_routes.put("/users", responses=REFUSALS | documented(507), dependencies=[Writer])
 async def put_users(body: UsersRequest, service: Worker) -> UsersResponse:
     """Store attributes of users; they replace all earlier ones of these users."""
     refuse_above("users", len(body.users), service.settings.limits.users, " at a time")
@@ -80,7 +79,7 @@ async def put_users(body: UsersRequest, service: Worker) -> UsersResponse:
 @user_routes.get(
     "/users",
     response_model=UserResponse,
-    responses=documented(401, 403, 404, 408, 421, 422, 431, 503),
+    responses=REFUSALS_OF_GET | documented(404),
     dependencies=[Reader],
 )
 async def get_user(
@@ -97,7 +96,7 @@ async def get_user(
     return Response(to_json(found), media_type="application/json")
 
 
-@user_routes.delete("/users", responses=_REFUSALS, dependencies=[Writer])
+@user_routes.delete("/users", responses=REFUSALS, dependencies=[Writer])
 async def delete_users(
     service: Worker,
     ids: Annotated[list[str], Query(alias="id", min_length=1, max_length=_MOST_IDS)],

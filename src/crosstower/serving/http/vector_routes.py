@@ -11,12 +11,11 @@ from pydantic import ConfigDict, Field, FiniteFloat
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, TokenFirstRoute, Worker, refuse_above
-from crosstower.serving.http.problems import ApiError, documented
+from crosstower.serving.http.problems import REFUSALS, ApiError, documented
 from crosstower.serving.http.schemas import Id
 from crosstower.serving.state.item_log import LARGEST
 from crosstower.values.ids import Id as ItemId
 
-_REFUSALS = documented(400, 401, 403, 408, 409, 413, 421, 422, 431, 503, 507)
 vector_routes = APIRouter(prefix="/v1", tags=["write"], route_class=TokenFirstRoute)
 
 
@@ -47,7 +46,9 @@ class VectorsResponse(FrozenModel):
     unknown: int = Field(description="Number of vectors without an item, which were left out.")
 
 
-@vector_routes.put("/vectors", responses=_REFUSALS, dependencies=[Depends(Needs("write"))])
+@vector_routes.put(
+    "/vectors", responses=REFUSALS | documented(409, 507), dependencies=[Depends(Needs("write"))]
+)
 async def put_vectors(body: VectorsRequest, service: Worker) -> VectorsResponse:
     """Replace vectors of items, until they are put or deleted; searches see them at once."""
     refuse_above("vectors", len(body.vectors), service.settings.limits.items, " at a time")

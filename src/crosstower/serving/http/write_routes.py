@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from crosstower.funnel.online.catalogue import EncodedItems, OnlineCatalogue
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, TokenFirstRoute, Worker, refuse_above
-from crosstower.serving.http.problems import ApiError, documented
+from crosstower.serving.http.problems import REFUSALS, ApiError, documented
 from crosstower.serving.http.schemas import (
     EventsRequest,
     EventsResponse,
@@ -23,8 +23,7 @@ from crosstower.serving.http.schemas import (
 )
 from crosstower.values.addresses.address import absolute_path
 
-_REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
-_FULL = _REFUSALS | documented(507)
+_FULL = REFUSALS | documented(507)
 _MOST_IDS = 1_000
 write_routes = APIRouter(prefix="/v1", tags=["write"], route_class=TokenFirstRoute)
 Writer, Admin = Depends(Needs("write")), Depends(Needs("admin"))
@@ -49,7 +48,7 @@ async def put_items(body: ItemsRequest, service: Worker) -> ItemsResponse:
     return ItemsResponse(sequence=sequence, items=len(rows))
 
 
-@write_routes.delete("/items", responses=_REFUSALS, dependencies=[Writer])
+@write_routes.delete("/items", responses=REFUSALS, dependencies=[Writer])
 async def delete_items(
     service: Worker,
     ids: Annotated[list[str], Query(alias="id", min_length=1, max_length=_MOST_IDS)],
@@ -79,8 +78,7 @@ async def add_events(body: EventsRequest, service: Worker) -> EventsResponse:
     return EventsResponse(stored=found.stored, known=found.known)
 
 
-@write_routes.post("/model", responses=_REFUSALS,
-                   dependencies=[Admin])  # fmt: skip
+@write_routes.post("/model", responses=REFUSALS, dependencies=[Admin])
 async def swap(body: SwapRequest, service: Worker) -> SwapResponse:
     """Serve another bundle; if it fails its checks, the old one stays."""
     if "\0" in body.path or not _is_text(body.path):
