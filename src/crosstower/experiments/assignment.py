@@ -16,11 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 
-from crosstower.values.codes import hash_id, hash_ids, mix, uniform
-from crosstower.values.columns import text_of
+from crosstower.values.codes import hash_id, mix, uniform
 from crosstower.values.ids import Id
 
 OUTSIDE = ""
@@ -52,20 +49,7 @@ class Assignment:
 
     def of(self, unit: Id) -> str | None:
         """Return the arm of a user by the canonical id; None outside the experiment."""
-        hashed = np.array([hash_id(unit)], dtype=np.uint64)
-        return self._names[int(self._first(hashed)[0])] or None
-
-    def of_all(self, units: pl.Series) -> pl.Series:
-        """Return the arms of users `[U]`; null outside the experiment, and for a missing id."""
-        texts = text_of(units)
-        names = pl.Series("arm", [name or None for name in self._names], pl.String)
-        found = names.gather(pl.Series(self._first(hash_ids(texts))))
-        return pl.DataFrame([found, texts.alias("id")]).select(
-            pl.when(pl.col("id").is_not_null()).then("arm")
-        )["arm"]
-
-    def _first(self, hashed: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Return the number of the arm whose clock rings first `[U]`."""
         # 1 - u is above 0, so that its logarithm is finite.
-        uniforms = 1.0 - uniform(mix(hashed[:, None] ^ self._seeds))  # [U, A]
-        return (-np.log(uniforms) / self._rates).argmin(axis=1)
+        uniforms = 1.0 - uniform(mix(self._seeds ^ np.uint64(hash_id(unit))))  # [A]
+        first = (-np.log(uniforms) / self._rates).argmin()
+        return self._names[int(first)] or None
