@@ -90,11 +90,6 @@ def test_a_space_that_does_not_fit_is_refused(
         check_space(recipe, {key: Dimension.model_validate(dimension)})
 
 
-def test_an_empty_space_is_refused(recipe: Recipe) -> None:
-    with pytest.raises(RecipeError, match="nothing to search"):
-        check_space(recipe, {})
-
-
 def test_options_of_the_encoding_are_told_apart(recipe: Recipe) -> None:
     assert not encodes_again(recipe, space(schema__columns__user__dim=[4, 8], model__dropout=[0.1]))
     assert encodes_again(recipe, space(schema__columns__user__min_count=[2, 5]))

@@ -15,11 +15,13 @@ import pytest
 import crosstower as ct
 from crosstower.errors import CrosstowerWarning, RecipeError, RunError, TrainingError
 from crosstower.fitting.fit import fit
-from crosstower.fitting.tuning import trial_run
+from crosstower.fitting.tuning import space, trial_run
+from crosstower.fitting.tuning import tune as module
 from crosstower.fitting.tuning.result import TuneResult
 from crosstower.fitting.tuning.study import Study
 from crosstower.fitting.tuning.tune import space_of, tune
 from crosstower.recipe.loading import load_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.training.trainer import TrainingInterruptedError
 
 from ...conftest import rows
@@ -178,6 +180,25 @@ def test_a_recipe_without_a_section_has_a_default_space(here: Path) -> None:
     assert list(space_of(recipe)) == list(recipe.tune.space)  # type: ignore[union-attr]
     plain = recipe.model_copy(update={"tune": None})
     assert "training.weight_decay" in space_of(plain)
+
+
+def test_an_empty_space_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = load_recipe("small.yaml").model_copy(update={"tune": None})
+    monkeypatch.setattr(module, "default_space", lambda recipe: {})
+    with pytest.raises(RecipeError, match="nothing to search"):
+        tune(plain, quiet=True)
+
+
+def test_the_values_of_a_default_space_are_tried_once(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, tried = load_recipe("small.yaml").model_copy(update={"tune": None}), list[Recipe]()
+    monkeypatch.setattr(space, "check_recipe", tried.append)
+    space_of(plain)
+    once = len(tried)
+    with pytest.raises(RecipeError, match="trials: expected at least 1"):
+        tune(plain, trials=0, quiet=True)
+    assert len(tried) == 2 * once > 0
 
 
 def command(*more: str) -> list[str]:

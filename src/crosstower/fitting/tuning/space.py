@@ -82,7 +82,7 @@ def _config(recipe: Recipe) -> BaseModel:
 
 
 def check_space(recipe: Recipe, space: Space) -> None:
-    """Reject a space with an option or a value that the recipe does not take.
+    """Reject a space with an option or a value that a checked recipe does not take.
 
     Every choice and both ends of every range are set in the recipe, one at a time.
 
@@ -90,12 +90,6 @@ def check_space(recipe: Recipe, space: Space) -> None:
         RecipeError: names the key and the value.
 
     """
-    check_recipe(recipe)
-    if not space:
-        raise RecipeError(
-            "tune.space: nothing to search; name options, such as training.learning_rate: {low:"
-            " 0.0001, high: 0.01, log: true}"
-        )
     for key, dimension in space.items():
         _check_key(key)
         for value in dimension.ends():

@@ -85,11 +85,10 @@ def tune(
     _check(jobs, seeds)
     given, data = located(*parts_of(as_recipe(recipe, overrides), Rows(data, train, valid, test)))
     settings = given.tune or Tune()
-    space = space_of(given)
-    check_space(given, space)
+    job, _, _ = check_recipe(given)
+    space = _checked_space(given)
     limit = settings.trials if trials is None else count_of("trials", trials, error=RecipeError)
     folder = _folder_of(given, out)
-    job, _, _ = check_recipe(given)
     shared = not encodes_again(given, space)
     _refuse_tables(data, jobs, shared=shared)
     if not folder.exists():
@@ -114,6 +113,19 @@ def space_of(recipe: Recipe) -> dict[str, Dimension]:
     """Return the search space of a recipe: of its `tune` section, or the default one."""
     own = recipe.tune.space if recipe.tune is not None else {}
     return dict(own) or default_space(recipe)
+
+
+def _checked_space(recipe: Recipe) -> dict[str, Dimension]:
+    """Return the search space of a recipe; the default one has only values that were tried."""
+    if recipe.tune is not None and recipe.tune.space:
+        check_space(recipe, recipe.tune.space)
+    space = space_of(recipe)
+    if not space:
+        raise RecipeError(
+            "tune.space: nothing to search; name options, such as training.learning_rate: {low:"
+            " 0.0001, high: 0.01, log: true}"
+        )
+    return space
 
 
 def _check(jobs: int, seeds: int | None) -> None:
