@@ -46,6 +46,12 @@ def test_all_errors_are_reported_together() -> None:
     ]
 
 
+def test_a_section_without_keys_says_so() -> None:
+    words = r"model\.hidden: unknown key; no keys are allowed here, remove it$"
+    with pytest.raises(RecipeError, match=words):
+        validate(FrozenModel, {"hidden": [8]}, where="model")
+
+
 def test_the_section_leads_the_key() -> None:
     with pytest.raises(RecipeError, match=r"^model\.lives: expected a valid integer"):
         validate(Cat, {"lives": "many"}, where="model")

@@ -34,9 +34,7 @@ def explained(error: ValidationError, kind: type[BaseModel], *, where: str = "")
 
 def unknown_key(kind: type[BaseModel], location: tuple[Any, ...]) -> str:
     """Return the message about an unknown key in plain data, with the allowed keys."""
-    allowed = _walk(kind.model_json_schema(), location)[1]
-    hint = did_you_mean(str(location[-1]), allowed)
-    return f"unknown key{hint}; allowed: {', '.join(allowed)}"
+    return _unknown(location[-1], _walk(kind.model_json_schema(), location)[1])
 
 
 def _explain(item: Any, schema: dict[str, Any], where: str) -> str:
@@ -44,8 +42,7 @@ def _explain(item: Any, schema: dict[str, Any], where: str) -> str:
     key = ".".join(p for p in [where, place] if p)
     match item["type"]:
         case "extra_forbidden":
-            hint = did_you_mean(str(item["loc"][-1]), allowed)
-            return f"{key}: unknown key{hint}; allowed: {', '.join(allowed)}"
+            return f"{key}: {_unknown(item['loc'][-1], allowed)}"
         case "missing":
             return f"{key}: missing, and it has no default; set it"
         case "union_tag_invalid":
@@ -63,6 +60,13 @@ def _explain(item: Any, schema: dict[str, Any], where: str) -> str:
     message = re.sub(r"^\w+ should have (at \w+ \d+ items?) after .*", r"expected \1", message)
     message = re.sub("^expected (?=greater|less|multiple)", "expected a number ", message)
     return f"{key}: {message}, got {item['input']!r:.200}"
+
+
+def _unknown(key: Any, allowed: list[str]) -> str:
+    """Return the message for an unknown key."""
+    if not allowed:
+        return "unknown key; no keys are allowed here, remove it"
+    return f"unknown key{did_you_mean(str(key), allowed)}; allowed: {', '.join(allowed)}"
 
 
 def _no_such(given: Any, expected: str) -> str:
