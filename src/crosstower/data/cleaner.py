@@ -41,6 +41,8 @@ from crosstower.values.ids import text_of_value
 
 OnBadRows = Literal["error", "skip"]
 _SHOWN_CELLS = 3
+_LARGEST_LABEL = 1e38  # float32 holds it, and float64 its square
+_LARGEST_WEIGHT = 1e15  # a gradient times it has a norm in float32
 
 
 @dataclass
@@ -283,6 +285,11 @@ def _regression_label(task: Regression, cells: Cells) -> Cells:
         values = values.clip(*task.clip)
     if task.log1p:
         bad |= (values < 0).fill_null(value=False)
+    large = (values.abs() > _LARGEST_LABEL).fill_null(value=False) & ~bad
+    if large.any():
+        allowed = f"a number from {'0' if task.log1p else f'-{_LARGEST_LABEL:g}'} to"
+        advice = "divide the labels, or set the task's clip: [LOW, HIGH]"
+        return Cells(values, bad | large, f"{allowed} {_LARGEST_LABEL:g}", advice)
     allowed = "a finite number of at least 0" if task.log1p else cells.expected
     return Cells(values, bad, allowed, "clip the labels, or drop log1p")
 
@@ -295,8 +302,13 @@ def _amount_cells(raw: pl.Series) -> Cells:
 
 
 def _weight_cells(raw: pl.Series) -> Cells:
-    """Return sample weights, which must be there and not be negative."""
-    return replace(_amount_cells(raw), expected="a weight of at least 0")
+    """Return sample weights, which must be there, not be negative, and leave the loss finite."""
+    cells = replace(_amount_cells(raw), expected="a weight of at least 0")
+    large = (cells.values > _LARGEST_WEIGHT).fill_null(value=False) & ~cells.bad
+    if not large.any():
+        return cells
+    allowed, advice = f"a weight from 0 to {_LARGEST_WEIGHT:g}", "divide all weights by a number"
+    return Cells(cells.values, cells.bad | large, allowed, advice)
 
 
 def _group_cells(raw: pl.Series) -> Cells:

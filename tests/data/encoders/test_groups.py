@@ -67,10 +67,14 @@ def test_a_frame_without_them_gives_a_batch_without_them() -> None:
             r"column 'w': expected a .* got None in row 4 of rows.csv",
         ),
         ({"w": [float("inf"), 1.0, 1.0]}, r"column 'w': expected .* got inf in row 2"),
+        (
+            {"w": [1e15, 1.0, 1e300]},
+            r"column 'w': expected a weight from 0 to 1e\+15, got 1e\+300 in row 4 of rows.csv",
+        ),
         ({"request": ["a", None, "b"]}, r"column 'request': expected the id of a group, got None"),
     ],
 )
-def test_a_missing_or_negative_value_is_refused_with_its_row(
+def test_a_missing_negative_or_huge_value_is_refused_with_its_row(
     columns: dict[str, list[object]], words: str
 ) -> None:
     with pytest.raises(DataError, match=words):
