@@ -82,8 +82,11 @@ def test_changed_items_keep_their_rows_and_deleted_ones_are_left_out(items: Onli
 
 def test_only_segments_with_rows_are_known(items: OnlineItems) -> None:
     popular = PopularItems(items, PopularOrder(COUNTS, segments()))
-    assert [popular.has(s) for s in ("FR", 7, "7", "DE", "")] == [True, True, True, False, False]
-    assert not PopularItems(items, PopularOrder(COUNTS)).has("FR")
+    found = [popular.segment_of("country", value) for value in ("FR", 7, "7", "DE", "", None)]
+    assert found == ["FR", 7, 7, None, None, None]
+    assert PopularItems(items, PopularOrder(COUNTS)).segment_of("country", "FR") is None
+    with pytest.raises(QueryError, match="query: 'country'"):
+        popular.segment_of("country", [1])
 
 
 def test_a_wrong_condition_is_refused(items: OnlineItems) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from crosstower.retrieval.index.vectors import Floats
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.values.arrays import Indices
-from crosstower.values.ids import Id
+from crosstower.values.ids import Id, given_id
 
 _FIRST = 5_000  # items that are looked at before all others are
 
@@ -84,9 +84,21 @@ class PopularItems:
             base[newer] = self._items.catalogue.places_of(ids)
         return np.where(base >= 0, self._counts[base], 0).astype(np.int64)
 
-    def has(self, segment: Id) -> bool:
-        """Return whether a segment has training rows."""
-        return self._order.has(segment)
+    def segment_of(self, name: str, value: Any) -> Id | None:
+        """Return the segment that a query names; None if it is empty or has no training rows.
+
+        Args:
+            name: of the query's column.
+            value: in it.
+
+        Raises:
+            QueryError: the value cannot be an id.
+
+        """
+        if value in (None, ""):
+            return None
+        segment = given_id(f"query: '{name}'", value)
+        return segment if self._order.has(segment) else None
 
     def best(
         self, k: int, *, where: str | None, excluded: Indices, segment: Id | None = None

@@ -16,7 +16,7 @@ from crosstower.retrieval.queries import NO_ITEMS
 from crosstower.retrieval.sources.merge import SourceRanks
 from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.retrieval.sources.sources import NOTHING
-from crosstower.values.ids import Id, given_id
+from crosstower.values.ids import Id
 
 if TYPE_CHECKING:
     from crosstower.retrieval.retriever import Retriever
@@ -75,8 +75,4 @@ def _segment(
         return None
     known = None if user is None else retriever.queries.known(user)
     own = {} if known is None else known.row
-    value = (query or {}).get(name, own.get(name))
-    if value in (None, ""):
-        return None
-    found = given_id(f"query: '{name}'", value)
-    return found if retriever.popular_items.has(found) else None
+    return retriever.popular_items.segment_of(name, (query or {}).get(name, own.get(name)))

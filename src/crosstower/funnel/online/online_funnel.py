@@ -26,7 +26,7 @@ from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.similar import similar_items
 from crosstower.values.arrays import Indices
-from crosstower.values.ids import Id, given_id
+from crosstower.values.ids import Id
 
 Floats = NDArray[np.float32]
 
@@ -240,10 +240,7 @@ class OnlineFunnel:
         if name is None:
             return None
         value = state.request.query.get(name, state.user.columns.get(name))
-        if value in (None, ""):
-            return None
-        found = given_id(f"query: '{name}'", value)
-        return found if self.catalogue.popular.has(found) else None
+        return self.catalogue.popular.segment_of(name, value)
 
     def _informed(self, state: RequestState, given: Mapping[str, Any]) -> bool:
         """Return whether the query tower knows more of a request than its segment."""
