@@ -68,14 +68,14 @@ def test_a_trunk_takes_options_in_any_form(model: str) -> None:
     ("key", "dimension", "words"),
     [
         ("training.learning_rat", {"low": 1, "high": 2}, "did you mean 'learning_rate'"),
-        ("training.learning_rate", {"low": 0.0, "high": 0.1}, "learning_rate: 0.0 is refused"),
+        ("training.learning_rate", {"low": 0.0, "high": 0.1}, "learning_rate: 0.0 is rejected"),
         ("model.hiden", [[8]], "did you mean 'hidden'"),
         (
             "model.dropout",
             {"low": 0.0, "high": 1.5},
-            "model.dropout: 1.5 is refused: .*less",
+            "model.dropout: 1.5 is rejected: .*less",
         ),
-        ("schema.columns.usr.dim", [4], "schema.columns.usr.dim: 4 is refused"),
+        ("schema.columns.usr.dim", [4], "schema.columns.usr.dim: 4 is rejected"),
         ("data.path", ["a", "b"], "expected an option of model, training"),
         ("trainin.epochs", [1], "did you mean 'training'"),
         ("training.monitor", ["click.auc"], "metric that trials are compared by"),

@@ -75,7 +75,7 @@ def cluster_auc(y: Floats, p: Floats, clusters: Indices) -> Callable[[Floats], f
         pairs = above.sum() * below.sum()
         if pairs == 0.0:
             return math.nan
-        return float(above @ (np.cumsum(below) - below / 2.0)) / pairs
+        return float(above @ (np.cumsum(below) - below / 2.0) / pairs)
 
     return of
 
