@@ -1,4 +1,4 @@
-"""Effect of a bias tower on clicks: NDCG@10 of the true relevance on the rentals world.
+"""Bias that a bias tower removes from clicks: NDCG@10 of the true relevance on the rentals world.
 
 The world shows popular listings first, and a place at position k is looked at with probability
 1/√k. Four rankers learn from the same impressions: from clicks at random positions, which have no

@@ -77,7 +77,7 @@ def test_a_refused_version_has_its_own_exit_code(calls: list[Any]) -> None:
     calls[0].append(result("refused", reasons=("click: AUC is lower",)))
     done = run("bundle")
     assert done.exit_code == REFUSED
-    assert "Version 3 was refused; the live version stays" in done.stdout
+    assert "Version 3 was rejected; the live version stays" in done.stdout
     assert "  click: AUC is lower" in done.stdout
     calls[0].append(result("refused"))
     done = run("bundle", "--json")
@@ -147,7 +147,7 @@ def test_json_is_one_line_per_attempt(calls: list[Any]) -> None:
     ("outcome", "words"),
     [
         ("published", "Version 3 is live (12,345 new rows, 41 s)"),
-        ("refused", "Version 3 was refused; the live version stays (12,345 new rows, 41 s)"),
+        ("refused", "Version 3 was rejected; the live version stays (12,345 new rows, 41 s)"),
         ("skipped", "Skipped: too few new rows (12,345 new rows)"),
     ],
 )

@@ -95,7 +95,10 @@ def test_a_loss_takes_its_options_from_the_recipe() -> None:
     [
         ({"loss": {"name": "jrc", "alpha": 2}}, "a.loss.alpha: expected a number less than or eq"),
         ({"loss": {"name": "jrc", "alfa": 1}}, "a.loss.alfa: unknown key; did you mean 'alpha'"),
-        ({"loss": {"name": "bpr", "alpha": 1}}, "a.loss.alpha: unknown key; no keys are allowed here"),
+        (
+            {"loss": {"name": "bpr", "alpha": 1}},
+            "a.loss.alpha: unknown key; no keys are allowed",
+        ),
         ({"loss": "bpr", "class_weight": {1: 2}}, "{0: 1.0, 1: 2.0} has no effect on the order"),
         ({"loss": "bpr", "class_weight": "balanced"}, "class_weight: balanced has no effect"),
         ({"loss": "jrc", "label_smoothing": 0.1}, "label_smoothing: 0.1 needs a loss of single"),

@@ -24,10 +24,9 @@ ITEMS = OnlineItems(INDEX.catalogue, INDEX, lambda: VECTORS)
 
 
 class Known:
-    """The encoder of a tower that knows all items."""
+    """The encoder of a tower that reads a number."""
 
-    def unseen(self, items: pl.DataFrame, name: str) -> np.ndarray:
-        return np.zeros(len(items), dtype=bool)
+    may_be_unseen = False
 
 
 KNOWN: Any = Known()
@@ -58,8 +57,10 @@ def test_the_most_similar_items_are_those_of_the_largest_cosine(where: str | Non
 
 
 def test_an_item_that_is_not_there_and_a_wrong_number_are_refused() -> None:
-    with pytest.raises(QueryError, match=r"no item 'i3' among 30; did you mean 'i23'\?"):
+    with pytest.raises(QueryError, match=r"no item 'i3' among 30$"):
         similar_items(ITEMS, KNOWN, "i3", k=5)
+    with pytest.raises(QueryError, match=r"no item 'i3' among 30; did you mean 'i23'\?"):
+        similar_items(ITEMS, KNOWN, "i3", k=5, known=["i23", "i99"])
     with pytest.raises(QueryError, match="k: expected at least 1, got 0"):
         similar_items(ITEMS, KNOWN, "i03", k=0)
 
@@ -68,6 +69,8 @@ def test_an_item_without_rows_is_similar_to_none_if_the_tower_reads_ids_alone(
     of_ids: Retriever,
 ) -> None:
     assert of_ids.similar("f03", k=5).height == 5
+    with pytest.raises(QueryError, match=r"no item 'f3' among 60; did you mean 'f\d3'\?"):
+        of_ids.similar("f3")
     with pytest.raises(QueryError, match="item 'f58': the model knows nothing of it"):
         of_ids.similar("f58", k=5)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from crosstower.serving.retraining.retrain import Retrained
 
 REFUSED = 6
-"""Exit code of a version that the gate has refused."""
+"""Exit code of a version that the gate has rejected."""
 
 retrain_app = typer.Typer()
 
@@ -30,7 +30,7 @@ retrain_app = typer.Typer()
     rich_help_panel=SERVE,
     epilog="Examples: crosstower retrain bundle --from runs/retrieval --from runs/ranking   |  "
     " crosstower retrain bundle --plan retrain.yaml --every 1d. Exit codes: 0 published or skipped,"
-    " 6 refused by the gate, others as of crosstower --help.",
+    " 6 rejected by the gate, others as of crosstower --help.",
 )
 def retrain(
     bundle: Annotated[
@@ -178,7 +178,7 @@ def sentence(found: Retrained) -> str:
     rows = f"{found.rows:,} new rows"
     if found.outcome == "skipped":
         return f"Skipped: too few new rows ({rows})"
-    verb = "is live" if found.outcome == "published" else "was refused; the live version stays"
+    verb = "is live" if found.outcome == "published" else "was rejected; the live version stays"
     return f"Version {found.number} {verb} ({rows}, {found.seconds:.0f} s)"
 
 

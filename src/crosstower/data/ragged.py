@@ -16,10 +16,10 @@ from crosstower.data.layout import PADDING
 
 @dataclass(frozen=True)
 class Ragged:
-    """B lists of codes, or of ages; list i is `values[offsets[i]:offsets[i + 1]]`.
+    """B lists of codes, ages or places; list i is `values[offsets[i]:offsets[i + 1]]`.
 
-    `values` `[V]` is int32, for ages int64; `offsets` `[B + 1]` is int64 and starts at 0. No list
-    of the column has more than `length` values.
+    `values` `[V]` is int32, for ages and for places of items int64; `offsets` `[B + 1]` is int64
+    and starts at 0. No list of the column has more than `length` values.
     """
 
     values: Tensor

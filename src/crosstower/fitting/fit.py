@@ -95,8 +95,8 @@ def fit(
         prepared: a folder of encoded rows that `crosstower prepare` wrote for this recipe. Columns'
             `dim` and `pooling`, tasks' `weight`, `loss`, `class_weight` and `label_smoothing`,
             model and training may differ.
-        resume: continue the run in `out`. Finished models are kept, unless the recipe has more
-            `training.epochs` or `training.patience` than before.
+        resume: continue the run in `out`. Finished models and seeds are kept, unless the recipe has
+            more `training.epochs` or `training.patience` than before.
         finish: with `resume`, end the run now: its best weights are tested and reported; models
             and seeds that have not begun are left out.
         quiet: show no progress.

@@ -102,7 +102,8 @@ def going_on(run: Run, facts: DatasetStats, *, finish: bool) -> Run:
     Args:
         run: from `continued`.
         facts: of the rows.
-        finish: whether to end the models and seeds that have begun, and to leave out the others.
+        finish: whether to end the training of the models and seeds that have begun, and to leave
+            out the others.
 
     Raises:
         RunError: the rows are not those that the run began with, or nothing has been learned yet.

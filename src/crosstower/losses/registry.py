@@ -99,7 +99,7 @@ class RetrievalStep(Protocol):
     def history(self) -> Ragged | None:
         """Items of each distinct query's history `[Q]`, as positions in the catalogue.
 
-        None if histories are in order.
+        None if histories are in order, or if there are none.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Position bias: a shallow tower for the position of a row, next to a model of its content."""
+"""Position bias: a shallow tower for how a row was shown, next to a model of its content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `bias` section of a recipe: the position of a row, as opposed to its content. No torch."""
+"""The `bias` section of a recipe: how a row was shown, as opposed to its content. No torch."""
 
 from __future__ import annotations
 

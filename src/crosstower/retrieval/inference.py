@@ -60,12 +60,17 @@ class ItemEncoder:
         """
         return item_vectors(self._model, self._side.widen(self._encoded(items, name))).numpy()
 
+    @property
+    def may_be_unseen(self) -> bool:
+        """Whether all values of an item can be unseen: the tower reads no numbers or lists."""
+        return not (self._side.number_names or self._side.list_names)
+
     def unseen(self, items: pl.DataFrame, name: str) -> NDArray[np.bool_]:
         """Return which items `[n]` the tower knows nothing of: it reads unseen values alone.
 
         All of them have one vector. Arguments and errors as `vectors`.
         """
-        if self._side.number_names or self._side.list_names:
+        if not self.may_be_unseen:
             return np.zeros(len(items), dtype=bool)
         return (self._encoded(items, name).codes == UNSEEN).all(1).numpy()
 

@@ -41,6 +41,8 @@ from crosstower.retrieval.unknown_user import unknown_items, unknown_words
 from crosstower.training.run import INDEX, Run
 from crosstower.values.ids import Id, given_id
 
+_NAMED = 10_000  # ids that a misspelt one is compared with
+
 
 @dataclass(frozen=True)
 class Retriever:
@@ -292,8 +294,10 @@ class Retriever:
             QueryError: there is no such item, the model knows nothing of it, or k is below 1.
 
         """
+        ids = self.catalogue.ids.head(_NAMED)
+        known = ids.to_list() if ids.dtype == pl.String else ()
         places, cosines = similar_items(
-            self._exact_items, self.item_encoder, item, k=k, where=where
+            self._exact_items, self.item_encoder, item, k=k, where=where, known=known
         )
         return self._frame(Hits(self.catalogue, places[None], cosines[None]))
 

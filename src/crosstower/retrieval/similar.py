@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
-import polars as pl
 
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.recipe.arguments import count_of
@@ -20,6 +22,7 @@ def similar_items(
     *,
     k: int,
     where: str | None = None,
+    known: Sequence[Any] = (),
 ) -> tuple[Indices, Floats]:
     """Return the places of the items most similar to an item, without itself, and the cosines.
 
@@ -29,6 +32,7 @@ def similar_items(
         item: an id.
         k: number of items; fewer only if fewer exist.
         where: a condition on attributes.
+        known: ids, one of which a misspelt one may mean.
 
     Raises:
         QueryError: there is no such item, the model knows nothing of it, k is below 1, or the
@@ -38,21 +42,21 @@ def similar_items(
     count_of("k", k, error=QueryError)
     place = int(items.places_of([item])[0])
     if place < 0:
-        near, ids = "", items.catalogue.ids
-        if ids.dtype == pl.String:
-            near = did_you_mean(str(item), ids.head(10_000).to_list())
+        near = did_you_mean(str(item), [str(one) for one in known])
         raise QueryError(f"no item {item!r} among {len(items):,}{near}")
     if _has_no_vector(items, encoder, place):
         raise QueryError(
-            f"item {item!r}: the model knows nothing of it, as its id has no training row and the"
-            " item tower reads no other attribute of it; train again with rows of it, or put its"
-            " vector"
+            f"item {item!r}: the model knows nothing of it, as the item tower learned none of its"
+            " values (a value needs min_count training rows); train again with more rows of it, or"
+            " put its vector"
         )
     return items.similar(place, k, where=where)
 
 
 def _has_no_vector(items: OnlineItems, encoder: ItemEncoder, place: int) -> bool:
     """Return whether an item has the vector of all unseen items, and none was put for it."""
+    if not encoder.may_be_unseen:
+        return False
     places = np.array([place])
     row = items.rows(places)
     if not encoder.unseen(row, "the item").all():

@@ -99,7 +99,7 @@ def test_another_recipe_in_the_same_folder_is_refused(here: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"overrides": ["tune.space={model.dropout: [0, 2]}"]}, "model.dropout: 2 is refused"),
+        ({"overrides": ["tune.space={model.dropout: [0, 2]}"]}, "model.dropout: 2 is rejected"),
         ({"jobs": 0}, "jobs: expected"),
         ({"seeds": 0}, "seeds: expected"),
         ({"trials": 0}, "trials: expected"),

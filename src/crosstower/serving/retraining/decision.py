@@ -1,8 +1,8 @@
 """From measures of two bundles on the same rows to a verdict.
 
-A bundle is refused if it is worse with the given confidence, not for failing to be better. All
+A bundle is rejected if it is worse with the given confidence, not for failing to be better. All
 comparisons share one bootstrap, and the confidence is that of all of them together (Bonferroni), so
-a bundle that equals the live one is refused with a probability of at most 1 - confidence, to the
+a bundle that equals the live one is rejected with a probability of at most 1 - confidence, to the
 accuracy of the percentile bootstrap.
 """
 

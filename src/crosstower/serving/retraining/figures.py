@@ -106,7 +106,7 @@ class Verdict:
     False
 
     Args:
-        reasons: why the bundle is refused, in sentences; none if it passed.
+        reasons: why the bundle is rejected, in sentences; none if it passed.
         notes: comparisons that were not possible, in sentences.
         figures: measurements.
 

@@ -29,7 +29,7 @@ class Retrained:
     """The result of a retraining.
 
     Args:
-        outcome: published, refused by the gate, or skipped for too few rows.
+        outcome: published, rejected by the gate ("refused"), or skipped for too few rows.
         number: of the version; None if it was skipped.
         rows: number of new impressions.
         reasons: why it was not published.

@@ -41,8 +41,9 @@ class Kinds:
         """Return the type of each key's values, None if they have none in common.
 
         Booleans, whole numbers of 64 bits, numbers and text have one, and lists of these. Whole
-        mixed numbers are floats where that is exact. Of more than `MOST_COLUMNS` keys, only
-        those in most events have a type. A key without any value is left out.
+        numbers mixed with other numbers are floats where that is exact. Of more than
+        `MOST_COLUMNS` keys, only those in most events have a type. A key without
+        any value is left out.
         """
         often = {key for key, _ in self._events.most_common(MOST_COLUMNS)}
         seen = {key: kinds for key, kinds in self._seen.items() if kinds - {"[]"}}

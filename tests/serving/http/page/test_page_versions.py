@@ -36,7 +36,7 @@ def test_versions_show_what_is_live_and_why_one_was_refused(page: Page) -> None:
     expect(card(view, 1)).to_contain_text("rows12,345")
     expect(card(view, 1)).to_contain_text("2 rows had no label.")
     refused = card(view, 2)
-    expect(refused.locator(".badge")).to_have_text(["refused by the gate"])
+    expect(refused.locator(".badge")).to_have_text(["rejected by the gate"])
     expect(refused.locator(".reasons")).to_contain_text(f"the AUC of {HOSTILE} is worse")
     title = "Compared with the bundle that was live, on 2,000 rows of 180 users"
     gain = refused.get_by_role("table", name=title)

@@ -1,4 +1,4 @@
-// The versions of the bundle: which one is live, what the gate measured, and why one was refused.
+// The versions of the bundle: which one is live, what the gate measured, and why one was rejected.
 
 import * as api from "./api.js";
 import { byId, count, el, score, table, time } from "./parts.js";
@@ -6,7 +6,7 @@ import { byId, count, el, score, table, time } from "./parts.js";
 const VERDICTS = {
   base: "bundle of the command line",
   published: "published",
-  refused: "refused by the gate",
+  refused: "rejected by the gate",
   failed: "failed",
   interrupted: "interrupted",
   withdrawn: "withdrawn",
