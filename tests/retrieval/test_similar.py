@@ -60,7 +60,7 @@ def test_an_item_that_is_not_there_and_a_wrong_number_are_refused() -> None:
     with pytest.raises(QueryError, match=r"no item 'i3' among 30$"):
         similar_items(ITEMS, KNOWN, "i3", k=5)
     with pytest.raises(QueryError, match=r"no item 'i3' among 30; did you mean 'i23'\?"):
-        similar_items(ITEMS, KNOWN, "i3", k=5, known=["i23", "i99"])
+        similar_items(ITEMS, KNOWN, "i3", k=5, known=pl.Series(["i23", "i99"]))
     with pytest.raises(QueryError, match="k: expected at least 1, got 0"):
         similar_items(ITEMS, KNOWN, "i03", k=0)
 

@@ -294,8 +294,7 @@ class Retriever:
             QueryError: there is no such item, the model knows nothing of it, or k is below 1.
 
         """
-        ids = self.catalogue.ids.head(_NAMED)
-        known = ids.to_list() if ids.dtype == pl.String else ()
+        known = self.catalogue.ids.head(_NAMED)
         places, cosines = similar_items(
             self._exact_items, self.item_encoder, item, k=k, where=where, known=known
         )

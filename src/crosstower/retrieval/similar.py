@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
+import polars as pl
 
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.recipe.arguments import count_of
@@ -22,7 +20,7 @@ def similar_items(
     *,
     k: int,
     where: str | None = None,
-    known: Sequence[Any] = (),
+    known: pl.Series | None = None,
 ) -> tuple[Indices, Floats]:
     """Return the places of the items most similar to an item, without itself, and the cosines.
 
@@ -32,7 +30,7 @@ def similar_items(
         item: an id.
         k: number of items; fewer only if fewer exist.
         where: a condition on attributes.
-        known: ids, one of which a misspelt one may mean.
+        known: ids, one of which a misspelt one may mean; read only for the error.
 
     Raises:
         QueryError: there is no such item, the model knows nothing of it, k is below 1, or the
@@ -42,7 +40,9 @@ def similar_items(
     count_of("k", k, error=QueryError)
     place = int(items.places_of([item])[0])
     if place < 0:
-        near = did_you_mean(str(item), [str(one) for one in known])
+        near = ""
+        if known is not None and known.dtype == pl.String:
+            near = did_you_mean(str(item), known.to_list())
         raise QueryError(f"no item {item!r} among {len(items):,}{near}")
     if _has_no_vector(items, encoder, place):
         raise QueryError(
