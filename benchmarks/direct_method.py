@@ -17,8 +17,8 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.machine import describe
-from crosstower.experiments.off_policy.estimators import all_estimates, policy_probabilities
-from crosstower.experiments.off_policy.importance import Estimate
+from crosstower.fitting.off_policy.estimators import all_estimates, policy_probabilities
+from crosstower.fitting.off_policy.importance import Estimate
 
 ACTIONS, FEATURES = 5, 4
 Floats = NDArray[np.float64]

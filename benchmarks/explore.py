@@ -28,8 +28,8 @@ from crosstower import fit
 from crosstower.blending.exploration.explore import Exploration
 from crosstower.blending.exploration.plackett_luce import PlackettLuce
 from crosstower.blending.exploration.pool import Pool
-from crosstower.experiments.off_policy.comparison import policy_report
-from crosstower.experiments.off_policy.report import PolicyFacts, PolicyReport
+from crosstower.fitting.off_policy.comparison import policy_report
+from crosstower.fitting.off_policy.report import PolicyFacts, PolicyReport
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.bundle import Bundle, make_bundle

@@ -18,9 +18,9 @@ import polars as pl
 
 from benchmarks.machine import data_folder, describe
 from crosstower.evaluation.metrics.summary import Summary
-from crosstower.experiments.off_policy.estimators import all_estimates, on_policy
-from crosstower.experiments.off_policy.importance import Estimate
 from crosstower.fitting.fit import fit
+from crosstower.fitting.off_policy.estimators import all_estimates, on_policy
+from crosstower.fitting.off_policy.importance import Estimate
 from crosstower.recipe.recipe import Data, Evaluation, Recipe, Training
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.split import ColumnSplit

@@ -21,7 +21,7 @@ GROUPS = {
     "blending": ("Blending", "blending.md"),
     "funnel": ("Funnels and bundles", "serving.md"),
     "serving": ("Funnels and bundles", "serving.md"),
-    "experiments.off_policy": ("Off-policy evaluation", "blending.md"),
+    "fitting.off_policy": ("Off-policy evaluation", "blending.md"),
     "data": ("Building blocks of models", "models.md"),
     "errors": ("Errors", "api.md"),
 }

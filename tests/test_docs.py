@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from crosstower.blending.utility import Utility
 from crosstower.cli.main import app
-from crosstower.experiments.experiment_file import Experiments
+from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.fitting.plan.devices import DEVICES
 from crosstower.fitting.plan.formulas import Lookups, Table, Work, fewest_devices, memory_of
 from crosstower.fitting.plan.planning import RESERVED

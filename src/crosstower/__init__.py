@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from crosstower.errors import ServeError as ServeError
     from crosstower.errors import TrainingError as TrainingError
     from crosstower.evaluation import metrics as metrics
-    from crosstower.experiments.off_policy.evaluate import evaluate_policy as evaluate_policy
-    from crosstower.experiments.off_policy.report import PolicyReport as PolicyReport
     from crosstower.fitting.comparing.compare import compare as compare
     from crosstower.fitting.evaluate_run import evaluate_run as evaluate_run
     from crosstower.fitting.fit import fit as fit
+    from crosstower.fitting.off_policy.evaluate import evaluate_policy as evaluate_policy
+    from crosstower.fitting.off_policy.report import PolicyReport as PolicyReport
     from crosstower.fitting.tuning.tune import tune as tune
     from crosstower.funnel.evaluation import evaluate_funnel as evaluate_funnel
     from crosstower.funnel.features import retrieval_features as retrieval_features
@@ -113,8 +113,8 @@ _HOMES = {
         "BundleError CrosstowerError CrosstowerWarning DataError QueryError RecipeError "
         "RunError ServeError TrainingError"
     ),
-    "experiments.off_policy.evaluate": "evaluate_policy",
-    "experiments.off_policy.report": "PolicyReport",
+    "fitting.off_policy.evaluate": "evaluate_policy",
+    "fitting.off_policy.report": "PolicyReport",
     "fitting.comparing.compare": "compare",
     "fitting.evaluate_run": "evaluate_run",
     "fitting.fit": "fit",

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from crosstower.cli.experiment import experiment_app
 from crosstower.cli.main import app
 from crosstower.errors import CrosstowerError, QueryError
-from crosstower.experiments.analysis import experiment_report
+from crosstower.evaluation.experiments.analysis import experiment_report
 from crosstower.serving.state.state import State
 
 from ..fixtures.experiment_log import TEXT, events, experiment, stored

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from crosstower.blending.exploration.epsilon import Epsilon
 from crosstower.cli.off_policy import off_policy_app
 from crosstower.errors import CrosstowerWarning, QueryError
-from crosstower.experiments.off_policy.report import PolicyReport
+from crosstower.fitting.off_policy.report import PolicyReport
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.off_policy import evaluate_logged

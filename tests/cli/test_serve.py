@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from crosstower.experiments.experiment_file import load_experiments
+from crosstower.evaluation.experiments.experiment_file import load_experiments
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.http import server
 from crosstower.serving.http.settings import Limits, Settings

@@ -14,8 +14,8 @@ from crosstower.data.held_out import held_out_columns
 from crosstower.data.reading import PartsSource, Rows, parts_of, training_source, undivided
 from crosstower.data.sources.source import SPLIT_COLUMN, FilteredSource, FrameSource
 from crosstower.errors import CrosstowerWarning, DataError, RecipeError, RunError
-from crosstower.experiments.off_policy.evaluate import evaluate_policy
 from crosstower.fitting.fit import fit
+from crosstower.fitting.off_policy.evaluate import evaluate_policy
 from crosstower.recipe.data import Data, Join
 from crosstower.recipe.loading import load_recipe, parse_recipe
 from crosstower.recipe.recipe import Recipe

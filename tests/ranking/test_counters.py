@@ -15,8 +15,8 @@ from crosstower.cli.predict import predict_app
 from crosstower.data.counters.count_files import load_counts
 from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.errors import DataError, RunError
-from crosstower.experiments.off_policy.evaluate import evaluate_policy
 from crosstower.fitting.fit import fit
+from crosstower.fitting.off_policy.evaluate import evaluate_policy
 from crosstower.ranking.predict import predict_file
 from crosstower.recipe.loading import parse_recipe
 from crosstower.training.history import read_predictions

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from crosstower.experiments.experiment_file import load_experiments
+from crosstower.evaluation.experiments.experiment_file import load_experiments
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.http.app import create_app
 from crosstower.serving.http.settings import Limits, Settings

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from crosstower.errors import DataError, QueryError, ServeError
-from crosstower.experiments.analysis import experiment_report
+from crosstower.evaluation.experiments.analysis import experiment_report
 from crosstower.serving.experiment_report import state_report
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.state import State

@@ -13,8 +13,8 @@ from crosstower.cli.options import Json, checked_state, time_of
 from crosstower.errors import QueryError
 
 if TYPE_CHECKING:
-    from crosstower.experiments.report import ExperimentReport
-    from crosstower.experiments.specification import Experiment
+    from crosstower.evaluation.experiments.report import ExperimentReport
+    from crosstower.evaluation.experiments.specification import Experiment
 
 experiment_app = typer.Typer(help="Analyse A/B tests and interleaved lists.", no_args_is_help=True)
 
@@ -52,12 +52,12 @@ def experiment_report(
     as_json: Json = False,
 ) -> None:
     """Report lifts with always-valid intervals, the sample ratio, segments and verdicts."""
-    from crosstower.experiments.experiment_file import load_experiments
+    from crosstower.evaluation.experiments.experiment_file import load_experiments
 
     experiment = load_experiments(file).named(name)
     report = _report(state, events, experiment, until=time_of("--until", until))
     if html is not None:
-        from crosstower.experiments.page import write_experiment_page
+        from crosstower.evaluation.experiments.page import write_experiment_page
 
         write_experiment_page(html, report)
     if as_json:
@@ -69,7 +69,7 @@ def experiment_report(
 def print_experiment(report: ExperimentReport) -> None:
     """Print the verdicts, the tables and the notes."""
     from crosstower.cli.tables import console, print_table
-    from crosstower.experiments.report_tables import tables_of
+    from crosstower.evaluation.experiments.report_tables import tables_of
 
     out = console()
     for words in report.verdicts:
@@ -93,7 +93,7 @@ def _report(
     import polars as pl
 
     from crosstower.data.sources.source import open_source
-    from crosstower.experiments.analysis import experiment_report as report_of
+    from crosstower.evaluation.experiments.analysis import experiment_report as report_of
 
     source = open_source(events)
     frame = pl.concat([chunk.frame for chunk in source.chunks(source.columns())])

@@ -15,8 +15,8 @@ from crosstower.errors import QueryError
 from crosstower.recipe.renamed import warn_renamed
 
 if TYPE_CHECKING:
-    from crosstower.experiments.off_policy.importance import Estimate
-    from crosstower.experiments.off_policy.report import PolicyReport
+    from crosstower.fitting.off_policy.importance import Estimate
+    from crosstower.fitting.off_policy.report import PolicyReport
 
 off_policy_app = typer.Typer()
 _TITLES = {
@@ -153,7 +153,7 @@ def off_policy(
 
             report = evaluate_logged(run, state, **of_lists, **shared)
         else:
-            from crosstower.experiments.off_policy.evaluate import evaluate_policy
+            from crosstower.fitting.off_policy.evaluate import evaluate_policy
 
             report = evaluate_policy(run, **of_rows, **shared)
     if as_json:

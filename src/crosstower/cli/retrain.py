@@ -82,7 +82,7 @@ def retrain(
     and index are rebuilt. A gate compares the new bundle with the live one on the newest rows. A
     running server follows within a second.
     """
-    from crosstower.experiments.experiment_file import load_experiments
+    from crosstower.evaluation.experiments.experiment_file import load_experiments
     from crosstower.serving.retraining.plan import load_plan
     from crosstower.serving.retraining.retrain import retrain as run
 

@@ -118,7 +118,7 @@ def serve(
     number of servers may share a state in PostgreSQL.
     """
     try:
-        from crosstower.experiments.experiment_file import load_experiments
+        from crosstower.evaluation.experiments.experiment_file import load_experiments
         from crosstower.serving.http.server import temporary_folder
         from crosstower.serving.http.settings import Limits, Settings
     except ImportError as error:

@@ -1,1 +1,1 @@
-"""Metrics, and the reports that show them."""
+"""Metrics, the reports that show them, and online experiments."""

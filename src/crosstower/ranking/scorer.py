@@ -7,7 +7,7 @@ Clean, encode, run the model, decode the logits, calibrate, blend. Everything th
   encoded already, its logits come from the trainer's device, and `Encoder.decode` gives what the
   calibration is fitted on;
 - `Ranker.score` and `Ranker.predict`, chunk by chunk (`ranking/scored_rows.py`);
-- the off-policy evaluation, every action for every row (`experiments/off_policy/scoring.py`);
+- the off-policy evaluation, every action for every row (`fitting/off_policy/scoring.py`);
 - the batch evaluation of a funnel (`Funnel.score`);
 - the online funnel, items encoded ahead of requests (`funnel/online/ranker.py`);
 - rows that a request gives (`funnel/online/row_ranker.py`).

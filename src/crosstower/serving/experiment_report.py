@@ -17,10 +17,10 @@ from typing import Any
 import polars as pl
 
 from crosstower.errors import CrosstowerError, DataError
-from crosstower.experiments.analysis import experiment_report
-from crosstower.experiments.report import ExperimentReport
-from crosstower.experiments.specification import Experiment
-from crosstower.experiments.units import segment_columns, with_segments
+from crosstower.evaluation.experiments.analysis import experiment_report
+from crosstower.evaluation.experiments.report import ExperimentReport
+from crosstower.evaluation.experiments.specification import Experiment
+from crosstower.evaluation.experiments.units import segment_columns, with_segments
 from crosstower.serving.state import user_table
 from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.event_export import export_events

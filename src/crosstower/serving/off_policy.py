@@ -24,8 +24,8 @@ from crosstower.blending.exploration.plackett_luce import PlackettLuce
 from crosstower.blending.exploration.pool import Floats, Pool
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import CrosstowerError, DataError, RunError, did_you_mean
-from crosstower.experiments.off_policy.comparison import policy_report
-from crosstower.experiments.off_policy.report import PolicyFacts, PolicyReport
+from crosstower.fitting.off_policy.comparison import policy_report
+from crosstower.fitting.off_policy.report import PolicyFacts, PolicyReport
 from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION

@@ -13,9 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crosstower.errors import ServeError
-from crosstower.experiments.assignment import Assignment
-from crosstower.experiments.experiment_file import load_experiments
-from crosstower.experiments.interleaving import team_draft
+from crosstower.evaluation.experiments.assignment import Assignment
+from crosstower.evaluation.experiments.experiment_file import load_experiments
+from crosstower.evaluation.experiments.interleaving import team_draft
 from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.http.server import prepared
 from crosstower.serving.http.settings import Settings

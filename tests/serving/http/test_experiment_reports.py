@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from crosstower.cli.main import app
 from crosstower.errors import DataError, ServeError
-from crosstower.experiments.experiment_file import load_experiments
+from crosstower.evaluation.experiments.experiment_file import load_experiments
 from crosstower.serving.http.experiment_reports import ExperimentReports
 from crosstower.serving.http.problems import ApiError
 from crosstower.serving.state.state import State

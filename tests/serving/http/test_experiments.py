@@ -9,10 +9,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crosstower.errors import RecipeError, ServeError
-from crosstower.experiments.analysis import experiment_report
-from crosstower.experiments.assignment import Assignment
-from crosstower.experiments.experiment_file import load_experiments
-from crosstower.experiments.interleaving import team_draft
+from crosstower.evaluation.experiments.analysis import experiment_report
+from crosstower.evaluation.experiments.assignment import Assignment
+from crosstower.evaluation.experiments.experiment_file import load_experiments
+from crosstower.evaluation.experiments.interleaving import team_draft
 from crosstower.recipe.yaml_reader import read_yaml
 from crosstower.serving.http.experiments import RunningExperiments
 from crosstower.serving.http.metrics import ServerMetrics

@@ -13,7 +13,7 @@ import httpx
 import polars as pl
 import pytest
 
-from crosstower.experiments.assignment import Assignment
+from crosstower.evaluation.experiments.assignment import Assignment
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.worker_users import WorkerUsers

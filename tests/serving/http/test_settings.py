@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crosstower.errors import CrosstowerWarning, ServeError
-from crosstower.experiments.experiment_file import Experiments
+from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.serving.http.settings import VARIABLE, Limits, Settings, check_open, tokens_of
 
 from ...fixtures.experiment_log import experiment

@@ -1,6 +1,6 @@
 """The response of an arm, from one list or from two."""
 
-from crosstower.experiments.interleaving import team_draft
+from crosstower.evaluation.experiments.interleaving import team_draft
 from crosstower.serving.http.schemas import RecommendRequest
 from crosstower.serving.http.treatment import Treatment
 

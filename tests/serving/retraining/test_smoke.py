@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from crosstower.errors import BundleError, QueryError, ServeError
-from crosstower.experiments.experiment_file import Experiments
+from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle import Bundle

@@ -10,7 +10,7 @@ from typing import Any
 
 from crosstower.blending.rules.pacing import Ledger
 from crosstower.errors import CrosstowerError, ServeError
-from crosstower.experiments.experiment_file import Experiments
+from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.bundle.live import Live

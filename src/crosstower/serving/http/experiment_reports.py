@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from crosstower.errors import DataError, RecipeError, ServeError
-from crosstower.experiments.experiment_file import Experiments
-from crosstower.experiments.specification import Experiment
+from crosstower.evaluation.experiments.experiment_file import Experiments
+from crosstower.evaluation.experiments.specification import Experiment
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.serving.http.problems import ApiError
 from crosstower.serving.state.address import StateAddress, full_text

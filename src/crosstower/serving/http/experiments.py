@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import Field
 
 from crosstower.errors import CrosstowerError, RecipeError, ServeError
-from crosstower.experiments.assignment import Assignment
-from crosstower.experiments.experiment_file import Experiments
-from crosstower.experiments.specification import Experiment
+from crosstower.evaluation.experiments.assignment import Assignment
+from crosstower.evaluation.experiments.experiment_file import Experiments
+from crosstower.evaluation.experiments.specification import Experiment
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.validation import validate
 from crosstower.serving.bundle.live import Live

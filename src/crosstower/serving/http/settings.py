@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from crosstower.errors import ServeError
-from crosstower.experiments.experiment_file import Experiments
+from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.recipe.frozen import FrozenModel, former_keys
 from crosstower.serving.http.log_format import LogFormat
 from crosstower.serving.state.address import StateAddress

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crosstower.blending.rules.pacing import Charge
-from crosstower.experiments.interleaving import team_draft
+from crosstower.evaluation.experiments.interleaving import team_draft
 from crosstower.serving.http.schemas import RecommendRequest
 from crosstower.serving.http.spending import Refund
 

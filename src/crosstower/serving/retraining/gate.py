@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from crosstower.errors import CrosstowerError
-from crosstower.experiments.experiment_file import Experiments
+from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.retraining.decision import decide
 from crosstower.serving.retraining.figures import Figures, Verdict

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import BundleError, QueryError
-from crosstower.experiments.experiment_file import Experiments
+from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.recipe.arguments import place_argument
 from crosstower.serving.retraining.gate import judge
 from crosstower.serving.retraining.plan import RetrainPlan, load_plan

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from crosstower.errors import BundleError, CrosstowerError
-from crosstower.experiments.experiment_file import Experiments
+from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.retrieval.run_files import USER

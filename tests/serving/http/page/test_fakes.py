@@ -5,8 +5,8 @@ from dataclasses import fields
 
 import pytest
 
-from crosstower.experiments.report import Comparison as LiftComparison
-from crosstower.experiments.report import InterleavedArm
+from crosstower.evaluation.experiments.report import Comparison as LiftComparison
+from crosstower.evaluation.experiments.report import InterleavedArm
 from crosstower.serving.http.experiment_reports import ExperimentReportResponse
 from crosstower.serving.http.experiments import ExperimentsResponse
 from crosstower.serving.http.user_routes import UserResponse

@@ -1,0 +1,1 @@
+"""Online experiments: which arm is better, and how sure is it."""

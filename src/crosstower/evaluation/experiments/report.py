@@ -1,0 +1,117 @@
+"""The report of an experiment: its results as data. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from crosstower.evaluation.experiments.interleaving import Preference
+from crosstower.evaluation.experiments.lifts import Lift
+from crosstower.evaluation.experiments.sample_ratio import SampleRatio
+from crosstower.values.json_values import json_values
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Lift of an arm over the control in one metric, for all users or one segment.
+
+    `reduction` is the share of the variance that the time before the start explains; `segment` is
+    a column of the query and its value; `guardrail` is the largest tolerable loss.
+    """
+
+    metric: str
+    arm: str
+    lift: Lift
+    lower_is_better: bool = False
+    guardrail: float | None = None
+    reduction: float = 0.0
+    segment: tuple[str, str] | None = None
+
+    @property
+    def gain(self) -> tuple[float, float]:
+        """The ends of the interval, with a gain above 0."""
+        low, high = self.lift.low, self.lift.high
+        return (-high, -low) if self.lower_is_better else (low, high)
+
+    @property
+    def outcome(self) -> str:
+        """'better', 'worse', 'no difference yet' or 'too few users'."""
+        if not self.lift.known:
+            return "too few users"
+        low, high = self.gain
+        return "better" if low > 0.0 else "worse" if high < 0.0 else "no difference yet"
+
+
+@dataclass(frozen=True)
+class InterleavedArm:
+    """Preference of the users of an interleaved arm for `second` over `first`."""
+
+    arm: str
+    first: str
+    second: str
+    preference: Preference
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """Users of control and arm together: now, and as many as the primary metric needs.
+
+    `needed` is the number at which the expected lift is detected with a probability of 80 %;
+    `days` is the time until then at the pace so far, NaN if it is unknown.
+    """
+
+    arm: str
+    users: int
+    needed: int
+    days: float
+
+
+@dataclass(frozen=True)
+class ExperimentReport:
+    """Results of an experiment up to a time.
+
+    Args:
+        name: of the experiment.
+        start: of the experiment.
+        until: time of the last event.
+        control: arm that others are compared with.
+        primary: metric that decides the verdict; None if all arms are interleaved.
+        level: probability that all intervals of a metric cover the truth.
+        users: number of users by arm.
+        ratio: test of the arms' sizes; None with a single arm.
+        lifts: comparisons of all users.
+        segments: comparisons in the primary metric by segment.
+        interleaved: preferences of interleaved arms.
+        sizes: needed numbers of users.
+        daily: lift of the primary metric at the end of each day, by arm.
+        verdicts: findings as sentences, most important first.
+        notes: omitted users and events.
+
+    """
+
+    name: str
+    start: datetime
+    until: datetime
+    control: str
+    primary: str | None
+    level: float
+    users: dict[str, int]
+    ratio: SampleRatio | None
+    lifts: tuple[Comparison, ...]
+    segments: tuple[Comparison, ...]
+    interleaved: tuple[InterleavedArm, ...]
+    sizes: tuple[SampleSize, ...]
+    daily: dict[str, list[tuple[datetime, Lift]]]
+    verdicts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain data for JSON; None stands for an unknown value."""
+        found = asdict(self)
+        for name in ("lifts", "segments"):
+            for one, comparison in zip(found[name], getattr(self, name), strict=True):
+                one["outcome"] = comparison.outcome
+        if self.ratio is not None:
+            found["ratio"]["mismatch"] = self.ratio.mismatch
+        return json_values(found)
