@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.fitting.prepared import differences
 from crosstower.fitting.recipe_checks import check_recipe
+from crosstower.fitting.tuning.measured import refuse_measured, refuse_other_measure
 from crosstower.models.registry import config_of
 from crosstower.recipe.overrides import override
 from crosstower.recipe.recipe import Recipe
@@ -22,23 +23,7 @@ from crosstower.training.optimizers.assign import embedding_rate
 Space = Mapping[str, Dimension]
 """Dimensions by the dotted key of an option."""
 
-_SECTIONS = ("model", "training", "retrieval", "schema", "calibration")
-_MEASURED = {
-    "training.monitor": "it is the metric that trials are compared by",
-    "training.seed": "all trials have the same seed; --seeds trains the winner with several",
-    "training.device": "it changes no result",
-    "training.refit": "trials are compared by validation rows, which a refit trains on",
-    "training.trackers": "it changes no result",
-    "retrieval.item": "trials would be measured on other lists",
-    "retrieval.user": "trials would be measured on other lists",
-    "retrieval.items": "trials would be measured on other lists",
-    "retrieval.where": "trials would be measured on other lists",
-    "retrieval.k": "trials would be measured on other lists",
-    "retrieval.valid_queries": "trials would be measured on other lists",
-    "retrieval.exclude_seen": "trials would be measured on other lists",
-    "retrieval.seen_relevant": "trials would be measured on other lists",
-    "model.name": "each model has options of its own; tune the models one after the other",
-}
+_SECTIONS = ("model", "training", "retrieval", "schema")
 
 
 def plain_of(recipe: Recipe) -> dict[str, Any]:
@@ -84,20 +69,25 @@ def _config(recipe: Recipe) -> BaseModel:
 def check_space(recipe: Recipe, space: Space) -> None:
     """Reject a space with an option or a value that a checked recipe does not take.
 
-    Every choice and both ends of every range are set in the recipe, one at a time.
+    Every choice and both ends of every range are set in the recipe, one at a time. A value that
+    changes what trials are compared by is rejected, too.
 
     Raises:
         RecipeError: names the key and the value.
 
     """
+    own = recipe, check_recipe(recipe)[0].monitor[0]
     for key, dimension in space.items():
         _check_key(key)
         for value in dimension.ends():
-            error = refusal(recipe, key, value)
-            if error is not None:
+            try:
+                changed = applied(recipe, {key: value})
+                tried = changed, check_recipe(changed)[0].monitor[0]
+            except RecipeError as error:
                 raise RecipeError(
                     f"tune.space.{key}: {encoded(value)} is rejected: {error}"
                 ) from error
+            refuse_other_measure(key, encoded(value), own, tried)
 
 
 def refusal(recipe: Recipe, key: str, value: Any) -> RecipeError | None:
@@ -110,6 +100,7 @@ def refusal(recipe: Recipe, key: str, value: Any) -> RecipeError | None:
 
 
 def _check_key(key: str) -> None:
+    refuse_measured(key)
     section = key.partition(".")[0]
     if section not in _SECTIONS or section == key:
         hint = did_you_mean(section, list(_SECTIONS))
@@ -117,9 +108,6 @@ def _check_key(key: str) -> None:
             f"tune.space.{key}: expected an option of {', '.join(_SECTIONS)}, such as"
             f" training.learning_rate{hint}"
         )
-    for fixed, reason in _MEASURED.items():
-        if key == fixed or key.startswith(f"{fixed}."):
-            raise RecipeError(f"tune.space.{key}: cannot be searched, as {reason}; remove it")
 
 
 def encodes_again(recipe: Recipe, space: Space) -> bool:
