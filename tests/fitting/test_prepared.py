@@ -147,6 +147,10 @@ def test_models_and_widths_may_differ_between_trainings(
         ("data.split={kind: random, seed: 3}", r"data\.split: .*'seed': 0.*now.*'seed': 3"),
         ("data.path=other.parquet", r"data\.path: .*rows\.parquet', now .*other\.parquet"),
         ("evaluation.slices=[age]", "no column 'age' for evaluation"),
+        (
+            "schema.tasks.click={kind: binary, class_weight: balanced}",
+            r"schema\.tasks\.click\.class_weight: now balanced",
+        ),
     ],
 )
 def test_rows_of_another_recipe_are_refused_by_name(

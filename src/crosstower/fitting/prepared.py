@@ -27,6 +27,7 @@ from crosstower.recipe.loading import as_recipe
 from crosstower.recipe.overrides import Overrides
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Schema
+from crosstower.recipe.tasks import Binary
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.storage.folders import publishing
 from crosstower.training.job import Job
@@ -152,6 +153,8 @@ def differences(before: Recipe, after: Recipe) -> Iterator[str]:
             yield f"{key}: {one.get(key)!r}, now {other.get(key)!r}"
     if list(one) != list(other) and one == other:
         yield "schema: the order of columns or tasks"
+    for name in sorted(_balanced(after) - _balanced(before)):
+        yield f"schema.tasks.{name}.class_weight: now balanced, by shares of labels not stored"
     if before.retrieval is None and after.retrieval is None:
         kept = {*evaluation_columns(before)}
         missing = [name for name in evaluation_columns(after) if name not in kept]
@@ -177,6 +180,12 @@ def _that_matters(recipe: Recipe) -> Iterator[tuple[str, object]]:
         for key, value in _without(plain["retrieval"], _RETRIEVAL_OPTIONS).items():
             yield f"retrieval.{key}", value
         yield "model.item", recipe.model.get("item")
+
+
+def _balanced(recipe: Recipe) -> set[str]:
+    """Return the tasks whose class weights need the shares of their labels."""
+    tasks = recipe.schema_.tasks.items()
+    return {n for n, t in tasks if isinstance(t, Binary) and t.class_weight == "balanced"}
 
 
 def _without(plain: dict[str, Any], options: frozenset[str]) -> dict[str, Any]:

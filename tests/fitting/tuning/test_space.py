@@ -93,6 +93,8 @@ def test_a_space_that_does_not_fit_is_refused(
 def test_options_of_the_encoding_are_told_apart(recipe: Recipe) -> None:
     assert not encodes_again(recipe, space(schema__columns__user__dim=[4, 8], model__dropout=[0.1]))
     assert encodes_again(recipe, space(schema__columns__user__min_count=[2, 5]))
+    assert encodes_again(recipe, space(schema__tasks__click__class_weight=[None, "balanced"]))
+    assert not encodes_again(recipe, space(schema__tasks__click__class_weight=[None, {1: 3.0}]))
 
 
 def test_the_recipes_own_values_are_found(recipe: Recipe) -> None:
