@@ -38,7 +38,7 @@ def test_rows_of_a_file_and_of_json_are_explained(here: Path, capsys: Capture) -
             "--task",
             "clik",
         ): "--task: no task 'clik'; the run has: click, w",
-        ("rows.parquet", "--row", "5000"): "no row 5000; rows are numbered from 0 on",
+        ("rows.parquet", "--row", "5000"): "no row 5000; it has 1,200 rows, numbered from 0",
     }
     for options, words in wrong.items():
         code, _, err = run(capsys, "explain", "run", *options)

@@ -61,10 +61,19 @@ def test_a_row_as_a_mapping_is_that_row_of_a_frame(explained: tuple[Run, pl.Data
     assert (one.row, other.row) == (0, 5)
 
 
+def test_explanations_are_in_the_order_of_the_rows_given(
+    explained: tuple[Run, pl.DataFrame],
+) -> None:
+    run, frame = explained
+    found = Ranker.open(run).explain(frame, rows=[9, 2, 9], background=4)
+    assert [one.row for one in found] == [9, 2, 9]
+    assert [one.values["price"] for one in found] == frame["price"].gather([9, 2, 9]).to_list()
+
+
 def test_wrong_rows_are_named(explained: tuple[Run, pl.DataFrame]) -> None:
     run, frame = explained
     ranker = Ranker.open(run)
-    with pytest.raises(DataError, match="no row 2500; rows are numbered from 0 on"):
+    with pytest.raises(DataError, match="no row 2500; it has 2,500 rows, numbered from 0"):
         ranker.explain(frame, rows=[2500])
     with pytest.raises(DataError, match="no column 'home_city'"):
         ranker.explain({"user_id": 3})

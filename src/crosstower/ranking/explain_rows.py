@@ -38,16 +38,13 @@ def explain_rows(
     kept = background_of(run, count_of("background", background, error=DataError))
     recipe = _strict(run.recipe)
     source = counted_source_of(recipe, _frame(data))
-    found = tuple(
-        Explanation(
+    found = {
+        number: Explanation(
             number, values, shapley_values(scorer, row, scorer.arrays(raw), kept, seed=seed)
         )
         for number, values, row, raw in _chosen(recipe, scorer, source, rows)
-    )
-    missing = sorted(set(rows or []) - {one.row for one in found})
-    if missing:
-        raise DataError(f"{source.name}: no row {missing[0]}; rows are numbered from 0 on")
-    return found
+    }
+    return tuple(found.values()) if rows is None else tuple(found[number] for number in rows)
 
 
 def background_of(run: Run, most: int) -> Batch:
@@ -75,10 +72,15 @@ def background_of(run: Run, most: int) -> Batch:
 def _chosen(
     recipe: Recipe, scorer: Scorer, source: Source, rows: Sequence[int] | None
 ) -> Iterator[tuple[int, dict[str, Any], Batch, pl.DataFrame]]:
-    """Yield number, raw values, encoded row and calibration columns of each row."""
-    wanted, seen = None if rows is None else set(rows), 0
+    """Yield number, raw values, encoded row and calibration columns of each row, in their order.
+
+    Raises:
+        DataError: there is no such row, or there are too many.
+
+    """
+    wanted, seen, height = None if rows is None else set(rows), 0, 0
     for chunk, frame, batch in RowScorer(recipe, scorer).encoded(source, with_labels=False):
-        raw = scorer.raw(frame)
+        raw, height = scorer.raw(frame), chunk.index + chunk.frame.height
         for place, number in enumerate(frame[ROW].to_list()):
             if wanted is not None and number not in wanted:
                 continue
@@ -92,6 +94,10 @@ def _chosen(
             yield number, values, batch[place : place + 1], raw.slice(place, 1)
         if wanted is not None and seen == len(wanted):
             return
+    if wanted is not None:
+        first = min(number for number in wanted if not 0 <= number < height)
+        count = f"{height:,} row{'' if height == 1 else 's'}"
+        raise DataError(f"{source.name}: no row {first}; it has {count}, numbered from 0")
 
 
 def _values(recipe: Recipe, row: pl.DataFrame) -> dict[str, Any]:

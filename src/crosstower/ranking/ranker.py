@@ -237,7 +237,8 @@ class Ranker:
         Args:
             data: a row as a mapping, rows as a list of mappings, a path, or a polars, pandas or
                 Arrow table; labels are not needed.
-            rows: numbers of the rows to explain, from 0; all of them if None.
+            rows: numbers of the rows to explain, from 0; all of them if None. Explanations are in
+                this order.
             background: number of validation rows to compare with, of the up to 256 that the run
                 keeps; more give smaller errors.
             seed: of the orders in which columns are exchanged.
