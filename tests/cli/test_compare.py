@@ -7,6 +7,12 @@ from .command_line import Capture
 from .command_line import run as command
 
 
+def test_lists_are_of_queries(retrievers: tuple[Run, Run], capsys: Capture) -> None:
+    _, out, _ = command(capsys, "compare", *(str(run.folder) for run in retrievers))
+    assert "test queries\n" in out
+    assert "test rows" not in out
+
+
 def test_the_command_prints_tables_and_writes_the_page(
     rankers: tuple[Run, Run, Run], tmp_path: Path, capsys: Capture
 ) -> None:

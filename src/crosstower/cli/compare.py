@@ -55,7 +55,7 @@ def _print(result: Comparison) -> None:
         rows = [
             [run, *(cell(task.metrics[run].get(name)) for name in titles)] for run in result.runs
         ]
-        print_table(f"{task.name}: {task.rows:,} test rows", ["", *titles.values()], rows)
+        print_table(f"{task.name}: {task.rows:,} {task.unit}", ["", *titles.values()], rows)
         tests = tests_table(task)
         short = [[part.partition(" over ")[0] for part in row] for row in tests.rows]
         print_table(f"{task.name}: differences to {result.runs[0]}", tests.columns, short)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crosstower.errors import RunError
@@ -53,12 +53,22 @@ def compare(runs: Sequence[Run | str | Path], *, page: Place | None = None) -> C
         runs=tuple(named),
         models=tuple(next(iter(run.info.models)) for run in opened),
         tasks=tasks,
-        notes=tuple(notes),
+        notes=(*notes, *_one_seed(named)),
         curves=tuple(_curves(name, run) for name, run in named.items()),
     )
     if page is not None:
         write_comparison_page(page, result)
     return result
+
+
+def _one_seed(runs: Mapping[str, Run]) -> list[str]:
+    """Return a sentence on the runs whose spread over seeds is unknown."""
+    alone = [name for name, run in runs.items() if len(run.info.seeds) == 1]
+    if not alone:
+        return []
+    names = ", ".join(alone)
+    words = "intervals and p do not include the spread over seeds; train with --seeds 5"
+    return [f"Trained with one seed: {names}. There, {words}."]
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

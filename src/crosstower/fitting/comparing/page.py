@@ -61,7 +61,7 @@ def render_comparison_page(result: Comparison) -> str:
 def _sections(result: Comparison) -> Iterator[Section]:
     yield Section("findings", "Findings", [Items("verdicts", sentences_of(result))])
     for place, task in enumerate(result.tasks):
-        yield Section(f"task{place}", task.name, _task(result, task), f"{task.rows:,} test rows")
+        yield Section(f"task{place}", task.name, _task(result, task), f"{task.rows:,} {task.unit}")
     yield Section("curves", "Learning curves", list(_curves(result.curves)), "validation rows")
     yield Section("notes", "Notes", [Items("notes", result.notes)])
 

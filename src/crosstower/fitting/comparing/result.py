@@ -24,6 +24,7 @@ class TaskComparison:
         rows: number of labelled test rows, or of test queries.
         metrics: by run, then by metric, over seeds.
         tests: by run, against the first one.
+        unit: that `rows` counts.
 
     """
 
@@ -31,6 +32,7 @@ class TaskComparison:
     rows: int
     metrics: Mapping[str, Mapping[str, Summary]]
     tests: Mapping[str, Sequence[PairedTest]]
+    unit: str = "test rows"
 
     def shown(self) -> dict[str, str]:
         """Return the titles of the metrics of the table, by name."""

@@ -46,7 +46,7 @@ def compare_retrievers(runs: Mapping[str, Run]) -> tuple[tuple[TaskComparison, .
         ]
         for name, _ in others
     }
-    task = TaskComparison(TASK, len(queries.cold), metrics, adjusted(tests))
+    task = TaskComparison(TASK, len(queries.cold), metrics, adjusted(tests), "test queries")
     return (task,), ["Same test queries, relevant items and catalogue."]
 
 
