@@ -8,6 +8,7 @@ from crosstower.errors import RunError
 from crosstower.storage.files import (
     beside,
     new_folder,
+    refuse_missing_folder,
     refuse_unwritable,
     replacing,
     same_file,
@@ -128,6 +129,14 @@ def test_a_new_folder_needs_a_writable_folder_above(
     with pytest.raises(RunError, match=r"a/run: cannot be made: .* not writable"):
         refuse_unwritable(tmp_path / "a" / "run", error=RunError)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_new_file_needs_its_folder(tmp_path: Path) -> None:
+    refuse_missing_folder(tmp_path / "rows.parquet", error=RunError)
+    for folder in (tmp_path / "none", tmp_path / "file"):
+        (tmp_path / "file").touch()
+        with pytest.raises(RunError, match=f"no folder {folder}; make it, or choose another file"):
+            refuse_missing_folder(folder / "rows.parquet", error=RunError)
 
 
 def test_a_path_beside_the_folder_of_the_shell(

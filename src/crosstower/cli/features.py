@@ -36,10 +36,11 @@ def features(
     """
     from crosstower.cli.job_progress import job_progress
     from crosstower.funnel.features import retrieval_features
-    from crosstower.storage.files import write_parquet
+    from crosstower.storage.files import refuse_missing_folder, write_parquet
 
     if output.exists() and not force:
         raise DataError(f"{output}: already exists; choose another with -o, or give --force")
+    refuse_missing_folder(output, error=DataError)
     with job_progress("rows") as on_progress:
         found = retrieval_features(run, data, on_progress=on_progress)
     write_parquet(found.frame, output)

@@ -99,6 +99,14 @@ def refuse_unwritable(path: Path, *, error: type[CrosstowerError]) -> None:
         )
 
 
+def refuse_missing_folder(path: Path, *, error: type[CrosstowerError]) -> None:
+    """Raise an error of class `error` if the folder of a new file does not exist."""
+    if not path.parent.is_dir():
+        raise error(
+            f"{path}: cannot be written: no folder {path.parent}; make it, or choose another file"
+        )
+
+
 def write_atomic(path: Place, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with replacing(path) as temporary:

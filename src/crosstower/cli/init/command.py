@@ -55,7 +55,7 @@ def init(
     from crosstower.errors import RecipeError, RunError
     from crosstower.recipe.csv import Csv
     from crosstower.recipe.recipe import Data
-    from crosstower.storage.files import write_atomic
+    from crosstower.storage.files import refuse_missing_folder, write_atomic
 
     if user is not None and item is None:
         raise RecipeError("--user: needs --item COLUMN, the id of the items to retrieve")
@@ -65,6 +65,7 @@ def init(
         )
     if output.exists():
         raise RunError(f"{output}: already exists; choose another name with -o")
+    refuse_missing_folder(output, error=RunError)
     path = data if data.startswith("world:") else str(Path(data).absolute())
     nulls = tuple(null_value or ())
     dialect = Csv(delimiter=delimiter, encoding=encoding, null_values=nulls)
