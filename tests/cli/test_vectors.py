@@ -51,6 +51,16 @@ def test_all_vectors_of_a_run_are_written(film_run: Run, tmp_path: Path, capsys:
     assert (code, "drop --users and --rows" in words) == (2, True)
 
 
+def test_users_may_come_from_a_file(film_run: Run, tmp_path: Path, capsys: Capture) -> None:
+    users = film_run.user_vectors().head(3)
+    users.select("user").write_parquet(tmp_path / "users.parquet")
+    export = ("vectors", "export", film_run.folder, "--users", "--rows", tmp_path / "users.parquet")
+    assert typed(capsys, *export, "-o", tmp_path / "v.parquet")[0] == 0
+    assert pl.read_parquet(tmp_path / "v.parquet")["user"].equals(users["user"])
+    code, _, words = typed(capsys, *export, "-o", tmp_path / "none" / "v.parquet")
+    assert (code, "no folder" in words) == (3, True)
+
+
 @pytest.mark.parametrize("more", [[], ["--state", "a", "--server", "http://b"]])
 def test_one_destination_is_needed(tmp_path: Path, more: list[str], capsys: Capture) -> None:
     code, _, words = typed(capsys, "vectors", "push", tmp_path / "v", *more)

@@ -64,6 +64,24 @@ def test_rows_name_other_items_and_users(pointwise: Run, tmp_path: Path) -> None
         pointwise.item_vectors(rows.rename({"item_id": "item"}))
 
 
+def test_rows_of_items_need_no_keys_of_joined_tables(tmp_path: Path) -> None:
+    frame = ct.worlds.make("watch_next", rows=1_000).frame.select("user_id", "item_id", "did_watch")
+    users = frame.select(pl.col("user_id").unique()).with_columns(age=pl.col("user_id") % 7)
+    users.write_parquet(tmp_path / "users.parquet")
+    columns = {"user_id": ct.Categorical(), "age": ct.Categorical(), "item_id": ct.Categorical()}
+    recipe = ct.Recipe(
+        data={"joins": [{"path": str(tmp_path / "users.parquet"), "on": "user_id"}]},
+        schema=ct.Schema(columns=columns, tasks={"did_watch": ct.Binary()}),
+        model={"name": "two_tower", "item": ["item_id"], "dim": 8},
+    )
+    run = ct.fit(recipe, data=frame, overrides={**QUICK, "training.epochs": 1}, quiet=True)
+    known = run.item_vectors()
+    assert run.item_vectors(known.select("item_id")).equals(known)
+    joined = run.user_vectors(users.select("user_id").head(3))
+    assert joined["age"].to_list() == users["age"].head(3).to_list()
+    assert run.user_vectors(users.head(3)).equals(joined)
+
+
 def test_a_tower_of_several_columns_needs_rows() -> None:
     frame = ct.worlds.make("watch_next", rows=600).frame
     columns = {name: ct.Categorical() for name in ("user_id", "item_id")}
@@ -81,7 +99,7 @@ def test_a_tower_of_several_columns_needs_rows() -> None:
     assert run.item_vectors(items).height == items.height
 
 
-def test_vectors_of_a_retriever_are_those_that_it_searches(film_run: Run) -> None:
+def test_vectors_of_a_retriever_are_those_that_it_searches(film_run: Run, tmp_path: Path) -> None:
     retriever = ct.Retriever.open(film_run)
     items = film_run.item_vectors()
     assert items["item_id"].equals(retriever.catalogue.ids.alias("item_id"), check_names=True)
@@ -93,6 +111,13 @@ def test_vectors_of_a_retriever_are_those_that_it_searches(film_run: Run) -> Non
         assert matrix(users)[place] == pytest.approx(vector[0], abs=1e-6)
     some = film_run.user_vectors(users["user"][[7, 0]])
     assert matrix(some) == pytest.approx(matrix(users)[[7, 0]], abs=1e-6)
+    table = pl.DataFrame({"user": users["user"][[7, 0]], "age": [31, 45]})
+    assert film_run.user_vectors(table).equals(some)
+    assert film_run.user_vectors(table.select("user").rename({"user": "id"})).equals(some)
+    table.write_parquet(tmp_path / "users.parquet")
+    assert film_run.user_vectors(tmp_path / "users.parquet").equals(some)
+    with pytest.raises(DataError, match="no column 'user'"):
+        film_run.user_vectors(table.rename({"user": "id"}))
     with pytest.raises(QueryError, match="does not know user 'nobody'"):
         film_run.user_vectors(["nobody"])
     other = film_run.item_vectors(retriever.items.head(3), seed=film_run.info.seeds[1])

@@ -35,7 +35,9 @@ def export(
     rows: Annotated[
         str | None,
         typer.Option(
-            metavar="ROWS", help="Rows with the columns of the tower (default: those of the run)."
+            metavar="ROWS",
+            help="Rows with the columns of the tower, or with ids of users of a retriever"
+            " (default: those of the run).",
         ),
     ] = None,
     output: Annotated[
@@ -53,9 +55,11 @@ def export(
     from dataclasses import asdict
 
     from crosstower.serving.vectors.export import export_vectors
+    from crosstower.storage.files import refuse_missing_folder
 
     if output.exists() and not force:
         raise DataError(f"{output}: already exists; choose another with -o, or give --force")
+    refuse_missing_folder(output, error=DataError)
     if since is None:
         _write_all(run, output, users=users, rows=rows, as_json=as_json)
         return

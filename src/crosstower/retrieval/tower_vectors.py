@@ -6,6 +6,7 @@ The run may retrieve, or rank by a two-tower model that is trained on labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.counters.counted_source import counted_source_of
 from crosstower.data.encoders.partial_encoder import PartialEncoder
-from crosstower.data.sources.source import Chunk, require_columns
+from crosstower.data.sources.source import Chunk, open_source, require_columns
 from crosstower.errors import QueryError, RunError
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.towers import Tower
@@ -31,6 +32,7 @@ from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import ID, USER, histories_of_users
 from crosstower.training.run import Run
+from crosstower.values.addresses.address import Address
 from crosstower.values.codes import Vocabulary
 from crosstower.values.ids import given_id
 
@@ -105,9 +107,10 @@ def user_vectors(
 
     Args:
         run: a retrieval run with users, or a ranking run with a two-tower model.
-        users: of a retrieval run, ids of users that it knows, whose history and last query columns
-            count; all of them if None. Of a ranking run, rows with the columns of the query tower;
-            if None, the vocabulary of a tower that reads a single categorical column.
+        users: of a retrieval run, ids of users that it knows, or a table or path with a column of
+            them, whose history and last query columns count; all of them if None. Of a ranking run,
+            rows with the columns of the query tower; if None, the vocabulary of a tower that reads
+            a single categorical column.
         model: one of the run's models; the main one if None.
         seed: one of the run's seeds; the first if None.
 
@@ -158,7 +161,9 @@ def _of_rows(run: Run, tower: Tower, vectors: Callable[[Batch], Tensor], rows: A
     names = [name for name in run.recipe.schema_.columns if name in tower.column_names]
     side = PartialEncoder(run.encoder, names)
     cleaner = Cleaner(side.schema, with_labels=False)
-    source, columns = counted_source_of(run.recipe, rows), cleaner.sources()
+    source, columns = open_source(rows, run.recipe.data.csv), cleaner.sources()
+    if not set(columns) <= set(source.columns()):  # of joined tables, or counted
+        source = counted_source_of(run.recipe, rows)
     require_columns(source, columns)
     kept, found = list[pl.DataFrame](), list[NDArray[np.float32]]()
     for chunk in source.chunks(columns):
@@ -180,7 +185,7 @@ def _of_known_users(run: Run, retriever: Retriever, users: Any) -> pl.DataFrame:
         raise RunError(f"{run.folder}: its queries have no users; set retrieval.user, train again")
     known, sides = retriever.users, tower_columns_of(run.recipe)
     if users is not None:
-        known = known[_places(retriever, list(users))]
+        known = known[_places(retriever, _ids_of(run, users))]
     encoder = QueryEncoder(run.encoder, sides, retriever.catalogue.ids)
     cleaner = Cleaner(encoder.side.schema, with_labels=False)
     present = pl.lit(present_minute())
@@ -190,6 +195,19 @@ def _of_known_users(run: Run, retriever: Retriever, users: Any) -> pl.DataFrame:
     now = np.full(known.height, now_in_seconds())
     found = query_vectors(retriever.model, encoder, compact, places, histories, times=now)
     return pl.DataFrame([known[USER].alias("user"), _column(found.numpy())])
+
+
+def _ids_of(run: Run, users: Any) -> list[Any]:
+    """Return ids as they are given, or those of a table or a file."""
+    table = any(hasattr(users, name) for name in ("columns", "column_names"))
+    if not table and not isinstance(users, str | Path | Address):
+        return list(users)
+    source, wanted = open_source(users, run.recipe.data.csv), retrieval_section_of(run.recipe).user
+    names = source.columns()
+    if len(names) != 1:
+        names = [str(wanted)]
+        require_columns(source, names)
+    return [user for chunk in source.chunks(names) for user in chunk.frame[names[0]].to_list()]
 
 
 def _places(retriever: Retriever, users: Sequence[Any]) -> list[int]:

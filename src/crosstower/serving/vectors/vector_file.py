@@ -80,7 +80,7 @@ def read_vectors(path: str | Path, *, weights: str | None = None) -> ItemVectors
     if not chosen:
         raise DataError(
             f"{path}: does not say which weights its vectors belong to; write it with: crosstower"
-            " vectors export, or give --weights (see GET /v1/model)"
+            " vectors export RUN --since BUNDLE, or give --weights (see GET /v1/model)"
         )
     ids = [given_id(f"{path}: '{ID}'", value) for value in table[ID].to_pylist()]
     if len(set(ids)) < len(ids):
