@@ -155,7 +155,8 @@ def join(source: Source, data: Any, *, on: str, dialect: Csv | None = None) -> J
     clash = [c for c in other.columns() if c != on and c in source.columns()]
     if clash:
         raise DataError(
-            f"join on '{on}': column '{clash[0]}' is on both sides; rename it in {other.name}"
+            f"join on '{on}': column '{clash[0]}' is on both sides; drop it from {source.name}, or"
+            f" rename it in {other.name}"
         )
     return JoinedSource(source, table, on, source.name, other.name)
 
