@@ -105,7 +105,7 @@ def tune(
             tuning.run_trials(limit, jobs)
             return tuning.conclude(seeds)
         except (KeyboardInterrupt, TrainingInterruptedError) as error:
-            words = f"stopped after {study.counted()} trials, which are kept in {folder}"
+            words = f"stopped; trials kept in {folder}: {study.counted()}"
             raise TrainingInterruptedError(f"{words}; run the same command to continue") from error
 
 
