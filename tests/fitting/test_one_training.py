@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from crosstower.errors import CrosstowerWarning
 from crosstower.fitting.fit import fit
 from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.recipe import Recipe
@@ -202,6 +203,13 @@ def test_more_epochs_make_the_refit_longer(tmp_path: Path, schedule: str) -> Non
     if schedule == "constant":  # with others the first epoch had other rates
         whole = trained(tmp_path / "whole", *settings, "training.epochs=3")
         assert longer.metrics["tasks"] == whole.metrics["tasks"]
+
+
+def test_a_monitored_metric_that_is_never_defined_is_reported(tmp_path: Path) -> None:
+    data = {name: part.with_row_index("request") for name, part in parts().items()}
+    given = ("training.monitor=click.gauc", "evaluation.group=request", "training.epochs=2")
+    with pytest.warns(CrosstowerWarning, match=r"mlp, seed 0: click\.gauc was undefined"):
+        trained(tmp_path / "run", *given, data=data)
 
 
 def test_a_retriever_and_its_baselines_learn_from_valid_rows(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from crosstower.errors import RunError
+from crosstower.errors import RunError, notify
 from crosstower.fitting.pretrained import freeze_pretrained, start_from_vectors
 from crosstower.fitting.warm_start import freeze, write_start
 from crosstower.models.registry import build
@@ -101,6 +102,7 @@ class OneTraining:
         """
         settings, job = self.run.recipe.training, self.job
         position, model = self.train(bar, finish=finish)
+        self._note_undefined(position)
         load_weights(self.folder / BEST, model, world=self.world)
         refit = None
         if settings.refit and not finish:
@@ -118,6 +120,14 @@ class OneTraining:
         model, settings = self._new_model(self.world, self.job), self.run.recipe.training
         position = self._trained(model, self.job, bar, settings, finish=finish)
         return position, model
+
+    def _note_undefined(self, position: Position) -> None:
+        """Warn if the monitored metric was NaN at all evaluations, so that it chose no weights."""
+        value = position.best_value
+        if self.world.rank == 0 and value is not None and math.isnan(value):
+            words = f"{self.name}, seed {self.seed}: {self.job.monitor[0]} was undefined in all"
+            kept = "so the first weights are kept; set training.monitor to another metric"
+            notify([f"{words} evaluations, {kept}"])
 
     def _refitted(self, bar: Progress, position: Position) -> nn.Module:
         """Return a model trained on train and valid rows for as many epochs as were best."""
