@@ -30,9 +30,7 @@ _FIXED = {
     "model.name": "each model has options of its own; tune the models one after the other",
     "calibration": "trials are compared before calibration, which changes no trial's value",
 }
-_LABEL_OPTIONS = (
-    *("kind", "column", "positive", "threshold", "after", "when", "clip", "low", "high"),
-)
+_LABELS_BY = ("kind", "column", "positive", "threshold", "after", "when", "clip", "low", "high")
 """Options of a task that decide its labels."""
 
 
@@ -77,7 +75,7 @@ def _measured(recipe: Recipe, monitor: str) -> Iterator[tuple[str, Any]]:
     tasks = recipe.schema_.tasks
     for name, one in tasks.items():
         plain = one.model_dump(mode="json")
-        yield f"the labels of '{name}'", [plain.get(o) for o in _LABEL_OPTIONS]
+        yield f"the labels of '{name}'", [plain.get(o) for o in _LABELS_BY]
         if monitor == ALL_LOSS:
             yield f"the weight of '{name}' in {ALL_LOSS}", one.weight
     watched = METRICS.entries.get(metric)
