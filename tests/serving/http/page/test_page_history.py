@@ -34,7 +34,8 @@ def press(control: Locator, key: str = "Enter") -> None:
 
 def add(page: Page, place: int, where: str = BLENDED) -> str:
     """Add an item of a list by keyboard; return its id."""
-    # By its id: a response that comes in between may put another item in this place.
+    # A response that comes in between may put another item in this place.
+    expect(page.locator("#results")).not_to_have_attribute("aria-busy", "true")
     found = page.locator(f"{where} li").nth(place).get_attribute("data-id") or ""
     press(page.locator(f'{where} li[data-id="{found}"] .add'))
     return found
