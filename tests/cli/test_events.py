@@ -82,6 +82,7 @@ def test_a_file_is_replaced_only_by_force(state: str) -> None:
     Path("events.parquet").write_text("mine")
     assert isinstance(run(state).exception, ServeError)
     assert Path("events.parquet").read_text() == "mine"
+    assert "such as events.parquet" in str(run(state, "-o", "events.json").exception)
     assert run(state, "--force").exit_code == 0
     assert pl.read_parquet("events.parquet").height == 6
 

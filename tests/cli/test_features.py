@@ -22,5 +22,7 @@ def test_rows_after_the_training_are_written(
     assert f"{written:,} rows; left out: {900 - written:,} rows not later than" in text
     code, _, error = run(capsys, "features", folder, rows, "-o", out)
     assert (code, "already exists" in error) == (3, True)
+    code, _, error = run(capsys, "features", folder, rows, "-o", tmp_path / "features.csv")
+    assert (code, "such as features.parquet" in error) == (3, True)
     code, text, _ = run(capsys, "features", folder, rows, "-o", out, "--force", "--json")
     assert json.loads(text)["trained"] == 900 - written

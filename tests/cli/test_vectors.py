@@ -59,6 +59,8 @@ def test_users_may_come_from_a_file(film_run: Run, tmp_path: Path, capsys: Captu
     assert pl.read_parquet(tmp_path / "v.parquet")["user"].equals(users["user"])
     code, _, words = typed(capsys, *export, "-o", tmp_path / "none" / "v.parquet")
     assert (code, "no folder" in words) == (3, True)
+    code, _, words = typed(capsys, *export, "-o", tmp_path / "v.csv")
+    assert (code, "such as v.parquet" in words) == (3, True)
 
 
 @pytest.mark.parametrize("more", [[], ["--state", "a", "--server", "http://b"]])

@@ -49,6 +49,11 @@ def test_csv_rows_score_like_parquet_rows(
     assert not (tmp_path / "scores.parquet").exists()
 
 
+def test_an_output_has_no_suffix_of_another_format(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"such as scores\.parquet"):
+        predict_file(run, tmp_path / "rows.parquet", tmp_path / "scores.csv")
+
+
 def test_an_output_that_is_there_is_kept(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "scores.parquet"
     out.write_text("mine")

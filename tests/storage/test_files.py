@@ -9,6 +9,7 @@ from crosstower.storage.files import (
     beside,
     new_folder,
     refuse_missing_folder,
+    refuse_other_format,
     refuse_unwritable,
     replacing,
     same_file,
@@ -137,6 +138,14 @@ def test_a_new_file_needs_its_folder(tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(RunError, match=f"no folder {folder}; make it, or choose another file"):
             refuse_missing_folder(folder / "rows.parquet", error=RunError)
+
+
+def test_a_parquet_file_has_no_suffix_of_another_format() -> None:
+    for name in ("rows.parquet", "rows", "rows.2026-01", "s3://bucket/rows.pq"):
+        refuse_other_format(place_of(name), error=RunError)
+    for name in ("rows.csv", "rows.CSV", "s3://bucket/rows.csv"):
+        with pytest.raises(RunError, match=r"Parquet file is written; .* such as rows\.parquet"):
+            refuse_other_format(place_of(name), error=RunError)
 
 
 def test_a_path_beside_the_folder_of_the_shell(

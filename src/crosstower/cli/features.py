@@ -36,8 +36,13 @@ def features(
     """
     from crosstower.cli.job_progress import job_progress
     from crosstower.funnel.features import retrieval_features
-    from crosstower.storage.files import refuse_missing_folder, write_parquet
+    from crosstower.storage.files import (
+        refuse_missing_folder,
+        refuse_other_format,
+        write_parquet,
+    )
 
+    refuse_other_format(output, error=DataError)
     if output.exists() and not force:
         raise DataError(f"{output}: already exists; choose another with -o, or give --force")
     refuse_missing_folder(output, error=DataError)

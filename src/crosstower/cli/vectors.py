@@ -55,8 +55,9 @@ def export(
     from dataclasses import asdict
 
     from crosstower.serving.vectors.export import export_vectors
-    from crosstower.storage.files import refuse_missing_folder
+    from crosstower.storage.files import refuse_missing_folder, refuse_other_format
 
+    refuse_other_format(output, error=DataError)
     if output.exists() and not force:
         raise DataError(f"{output}: already exists; choose another with -o, or give --force")
     refuse_missing_folder(output, error=DataError)

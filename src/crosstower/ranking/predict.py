@@ -19,7 +19,7 @@ from crosstower.data.tally import Tally
 from crosstower.errors import DataError, RunError
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Precision
-from crosstower.storage.files import replacing
+from crosstower.storage.files import refuse_other_format, replacing
 from crosstower.training.run import Run
 from crosstower.values.addresses.address import Place, place_of
 from crosstower.values.addresses.remote import exists
@@ -46,11 +46,13 @@ def predict_file(
     `precision` are those of `Ranker.score`.
 
     Raises:
-        RunError: the output already exists (and not `force`) or cannot be written.
+        RunError: the output already exists (and not `force`), cannot be written, or has the suffix
+            of another format.
         DataError: the rows lack a column or hold a bad cell.
 
     """
     place = place_of(output, error=RunError)
+    refuse_other_format(place, error=RunError)
     if not force:
         _refuse_existing(place)
     raw = source_of(run.recipe.data.at(str(data)))

@@ -18,6 +18,8 @@ from crosstower.values.addresses.remote import upload
 if TYPE_CHECKING:
     import polars as pl
 
+_OTHER_FORMATS = (".arrow", ".csv", ".feather", ".gz", ".json", ".jsonl", ".npy", ".tsv", ".xlsx")
+
 
 @contextmanager
 def replacing(path: Place) -> Generator[Path]:
@@ -105,6 +107,13 @@ def refuse_missing_folder(path: Path, *, error: type[CrosstowerError]) -> None:
         raise error(
             f"{path}: cannot be written: no folder {path.parent}; make it, or choose another file"
         )
+
+
+def refuse_other_format(path: Place, *, error: type[CrosstowerError]) -> None:
+    """Raise an error of class `error` if a new Parquet file has the suffix of another format."""
+    if path.suffix.lower() in _OTHER_FORMATS:
+        name = Path(path.name).with_suffix(".parquet")
+        raise error(f"{path}: a Parquet file is written; give it a name such as {name}")
 
 
 def write_atomic(path: Place, content: bytes) -> None:

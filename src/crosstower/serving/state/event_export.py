@@ -19,7 +19,7 @@ from crosstower.serving.state.database import Database
 from crosstower.serving.state.event_columns import Kinds, id_column
 from crosstower.serving.state.event_log import COLUMNS, Selection, last_event, microseconds, read
 from crosstower.serving.state.state import State
-from crosstower.storage.files import replacing
+from crosstower.storage.files import refuse_other_format, replacing
 
 _IDS = ("user", "item_id")
 _JSON = ("query", "attributes")
@@ -82,11 +82,13 @@ def export_events(
         force: replace `output`.
 
     Raises:
-        ServeError: there is no state, it is damaged, or the output is there or not writable.
+        ServeError: there is no state, it is damaged, or the output is there, not writable or of
+            another format by its suffix.
         QueryError: a time has no zone, or `until` is not after `after`.
 
     """
     output = Path(output)
+    refuse_other_format(output, error=ServeError)
     if output.exists() and not force:
         raise ServeError(f"{output}: already exists; choose another with -o, or give --force")
     start, end = _time("after", after), _time("until", until)
