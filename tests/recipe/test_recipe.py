@@ -84,9 +84,12 @@ blend: {weights: {click: 1}}
         (f"{SHORT}\ntraining: {{device: tpu}}", r"training\.device: .* got 'tpu'"),
         (f"{SHORT}\ntraining: {{monitor: like.auc}}", "expected TASK.METRIC with a task of click"),
         (f"{SHORT}\nmodel: {{name: 2}}", r"model: name: expected text, .* got 2"),
-        (f"{SHORT}\nmodel: [dcn_v2]", "model: expected a valid dictionary"),
+        (f"{SHORT}\nmodel: [dcn_v2]", "model: expected a mapping"),
         (f"{SHORT}\nname: ../up", "name: .* got '../up'"),
-        (f"{SHORT}\ndata: {{split: {{fractions: [0.5, 0.5, 0.5]}}}}", r"data\.split: "),
+        (
+            f"{SHORT}\ndata: {{split: {{fractions: [0.5, 0.5, 0.5]}}}}",
+            r"data\.split\.kind: missing",
+        ),
         (
             f"{SHORT}\ndata: {{split: {{kind: random, fractions: [0.5, 0.5, 0.5]}}}}",
             r"data\.split\.fractions: expected three positive shares that sum to 1, got \[0\.5",

@@ -23,6 +23,7 @@ class Home(FrozenModel):
     pets: dict[str, Annotated[Cat | Dog, Field(discriminator="kind")]] = Field(default={})
     rooms: int = Field(default=1, ge=1)
     doors: tuple[str, ...] = Field(default=("front",), min_length=1)
+    area: int | float = 100
 
 
 def test_good_data_becomes_a_model() -> None:
@@ -41,7 +42,7 @@ def test_all_errors_are_reported_together() -> None:
     lines = str(caught.value).splitlines()
     assert sorted(lines) == [
         "pets.rex.trick: unknown key; did you mean 'tricks'?; allowed: kind, tricks",
-        "romms: unknown key; did you mean 'rooms'?; allowed: pets, rooms, doors",
+        "romms: unknown key; did you mean 'rooms'?; allowed: pets, rooms, doors, area",
         "rooms: expected a number greater than or equal to 1, got 0",
     ]
 
@@ -67,6 +68,22 @@ def test_the_section_leads_the_key() -> None:
 def test_a_value_of_another_type_is_refused_in_few_words(plain: object, words: str) -> None:
     with pytest.raises(RecipeError) as caught:
         validate(Cat, plain)
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("plain", "words"),
+    [
+        ({"area": "much"}, "area: expected a valid integer or a valid number, got 'much'"),
+        ({"pets": 3}, "pets: expected a mapping, got 3"),
+        ({"pets": {"tom": 3}}, "pets.tom: expected a mapping, got 3"),
+        ({"doors": 3}, "doors: expected a valid list, got 3"),
+        ({"pets": {"tom": {"lives": 7}}}, "pets.tom.kind: missing; expected 'cat', 'dog'"),
+    ],
+)
+def test_types_are_named_in_words_of_the_file(plain: object, words: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        validate(Home, plain)
     assert str(caught.value) == words
 
 

@@ -184,6 +184,12 @@ def parts_of(recipe: Recipe, given: Rows) -> tuple[Recipe, Any]:
     own = recipe.data
     if isinstance(given.data, Mapping):
         rows = dict(cast("Mapping[str, Any]", given.data))
+        if other := [name for name in rows if name not in SPLITS]:
+            raise RecipeError(
+                "fit: data: expected a path, a polars, pandas or Arrow table, or a mapping of"
+                f" train, valid and test to such, got a mapping with {other[0]!r}; make a table of"
+                " columns: pl.DataFrame(...)"
+            )
     elif given.data is not None or (given.train is given.valid is given.test is None):
         return recipe, _of_files(own, given.data)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -28,8 +29,14 @@ def validate(kind: type[Model], plain: Any, *, where: str = "") -> Model:
 def explained(error: ValidationError, kind: type[BaseModel], *, where: str = "") -> str:
     """Return the message of a validation error, one line per key, prefixed by `where`."""
     schema = kind.model_json_schema()
-    lines = [_explain(item, schema, where) for item in error.errors(include_url=False)]
-    return "\n".join(dict.fromkeys(lines))
+    problems = dict[str, list[str]]()
+    for item in error.errors(include_url=False):
+        key, problem = _explain(item, schema, where)
+        found = problems.setdefault(key, [])
+        if problem not in found:
+            found.append(problem)
+    lines = [line for key, found in problems.items() for line in _lines(key, found)]
+    return "\n".join(lines)
 
 
 def unknown_key(kind: type[BaseModel], location: tuple[Any, ...]) -> str:
@@ -37,29 +44,48 @@ def unknown_key(kind: type[BaseModel], location: tuple[Any, ...]) -> str:
     return _unknown(location[-1], _walk(kind.model_json_schema(), location)[1])
 
 
-def _explain(item: Any, schema: dict[str, Any], where: str) -> str:
-    place, allowed = _walk(schema, item["loc"])
+def _lines(key: str, problems: list[str]) -> list[str]:
+    """Return the lines of a key; types of which any would do are one line."""
+    types = [re.fullmatch("expected (a valid .*), (got .*)", problem) for problem in problems]
+    if len(problems) > 1 and all(types):
+        found = [(match[1], match[2]) for match in types if match]
+        problems = [f"expected {' or '.join(kind for kind, _ in found)}, {found[0][1]}"]
+    return [f"{key}: {problem}" if key else problem for problem in problems]
+
+
+def _explain(item: Any, schema: dict[str, Any], where: str) -> tuple[str, str]:
+    """Return the key of an error and what is wrong there."""
+    place, allowed, node = _walk(schema, item["loc"])
     key = ".".join(p for p in [where, place] if p)
+    if item["type"] == "union_tag_not_found" and isinstance(item["input"], Mapping):
+        tag = node["discriminator"]
+        kinds = ", ".join(f"'{kind}'" for kind in tag["mapping"])
+        return f"{key}.{tag['propertyName']}", f"missing; expected {kinds}"
+    return key, _problem(item, allowed)
+
+
+def _problem(item: Any, allowed: list[str]) -> str:
     match item["type"]:
         case "extra_forbidden":
-            return f"{key}: {_unknown(item['loc'][-1], allowed)}"
+            return _unknown(item["loc"][-1], allowed)
         case "missing":
-            return f"{key}: missing, and it has no default; set it"
+            return "missing, and it has no default; set it"
         case "union_tag_invalid":
-            return f"{key}: {_no_such(item['ctx']['tag'], item['ctx']['expected_tags'])}"
+            return _no_such(item["ctx"]["tag"], item["ctx"]["expected_tags"])
         case "literal_error":
-            return f"{key}: {_no_such(item['input'], item['ctx']['expected'])}"
+            return _no_such(item["input"], item["ctx"]["expected"])
         case "value_error":
-            message = item["msg"].removeprefix("Value error, ")
-            return f"{key}: {message}" if key else message
+            return item["msg"].removeprefix("Value error, ")
         case _:
             pass
     message = item["msg"].replace("Input should be", "expected")
     message = re.sub(", unable to (parse|interpret) .*", "", message)
+    message = re.sub("a valid dictionary( or .*)?", "a mapping", message)
     message = message.replace("a valid boolean", "true or false")
+    message = message.replace("a valid tuple", "a valid list")
     message = re.sub(r"^\w+ should have (at \w+ \d+ items?) after .*", r"expected \1", message)
     message = re.sub("^expected (?=greater|less|multiple)", "expected a number ", message)
-    return f"{key}: {message}, got {item['input']!r:.200}"
+    return f"{message}, got {item['input']!r:.200}"
 
 
 def _unknown(key: Any, allowed: list[str]) -> str:
@@ -75,8 +101,10 @@ def _no_such(given: Any, expected: str) -> str:
     return f"expected {expected}, got {given!r:.200}{hint}"
 
 
-def _walk(schema: dict[str, Any], location: tuple[Any, ...]) -> tuple[str, list[str]]:
-    """Return the dotted key of an error and its allowed sibling keys."""
+def _walk(
+    schema: dict[str, Any], location: tuple[Any, ...]
+) -> tuple[str, list[str], dict[str, Any]]:
+    """Return the dotted key of an error, its allowed sibling keys and its own schema."""
     node, allowed, keys = schema, list(schema.get("properties", {})), list[str]()
     for part in location:
         node = _resolve(node, schema)
@@ -85,13 +113,16 @@ def _walk(schema: dict[str, Any], location: tuple[Any, ...]) -> tuple[str, list[
             node = _resolve({"$ref": mapping[part]}, schema)
             allowed = list(node.get("properties", {}))
             continue
+        if isinstance(part, str) and len(node.get("anyOf", [])) > 1:  # nor is one of several types
+            node = {}
+            continue
         keys.append(str(part))
         if "properties" in node:
             allowed = list(node["properties"])
             node = node["properties"].get(part, {})
         else:
             node = node.get("additionalProperties") or node.get("items") or {}
-    return ".".join(keys), allowed
+    return ".".join(keys), allowed, _resolve(node, schema)
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

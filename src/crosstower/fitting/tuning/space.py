@@ -78,7 +78,7 @@ def check_space(recipe: Recipe, space: Space) -> None:
     """
     own = recipe, check_recipe(recipe)[0].monitor[0]
     for key, dimension in space.items():
-        _check_key(key)
+        _check_key(recipe, key)
         for value in dimension.ends():
             try:
                 changed = applied(recipe, {key: value})
@@ -99,7 +99,7 @@ def refusal(recipe: Recipe, key: str, value: Any) -> RecipeError | None:
     return None
 
 
-def _check_key(key: str) -> None:
+def _check_key(recipe: Recipe, key: str) -> None:
     refuse_measured(key)
     section = key.partition(".")[0]
     if section not in _SECTIONS or section == key:
@@ -108,6 +108,16 @@ def _check_key(key: str) -> None:
             f"tune.space.{key}: expected an option of {', '.join(_SECTIONS)}, such as"
             f" training.learning_rate{hint}"
         )
+    parts = key.split(".")
+    named = {"columns": recipe.schema_.columns, "tasks": recipe.schema_.tasks}
+    if section == "schema" and len(parts) > 2 and parts[1] in named:
+        known = named[parts[1]]
+        if parts[2] not in known:
+            one = parts[1].removesuffix("s")
+            raise RecipeError(
+                f"tune.space.{key}: the recipe has no {one} '{parts[2]}'"
+                f"{did_you_mean(parts[2], list(known))}; its {parts[1]}: {', '.join(known)}"
+            )
 
 
 def encodes_again(recipe: Recipe, space: Space) -> bool:
