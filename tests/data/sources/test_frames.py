@@ -126,6 +126,17 @@ def test_pandas_times_of_a_zone_keep_their_instants(zone: str | dt.tzinfo, unit:
         assert frame_of(column.to_frame("c"))["c"].to_list() == [EPOCH, None]
 
 
+def test_a_named_index_of_pandas_is_a_column() -> None:
+    plain = pd.DataFrame({"user": ["b", "a"], "day": [2, 1], "x": [0.5, 1.5]})
+    assert frame_of(plain[plain["x"] > 1]).columns == ["user", "day", "x"]  # an unnamed index
+    for names in (["user"], ["user", "day"]):
+        assert frame_of(plain.set_index(names)).rows() == [("b", 2, 0.5), ("a", 1, 1.5)]
+    beside = plain.set_index("user", drop=False)
+    assert frame_of(beside).columns == ["user", "day", "x"]
+    unnamed = plain.set_index([[7, 8], pd.Index([3, 4], name="who")])
+    assert frame_of(unnamed).rows() == [(3, "b", 2, 0.5), (4, "a", 1, 1.5)]
+
+
 def test_pandas_numbers_without_a_type_are_refused() -> None:
     with pytest.raises(DataError, match="column 'c': holds complex128 of pandas"):
         frame_of(pd.DataFrame({"c": pd.Series([1j])}))

@@ -26,6 +26,8 @@ _UUID = "$1-$2-$3-$4-$5"
 def frame_of(table: Any) -> pl.DataFrame:
     """Return a polars, pandas or Arrow table as a polars frame.
 
+    Named levels of the index of a pandas frame come first, unless a column has that name.
+
     Raises:
         DataError: a column mixes values without a common type, such as dictionaries and numbers.
 
@@ -36,6 +38,9 @@ def frame_of(table: Any) -> pl.DataFrame:
         )
     if isinstance(table, pa.Table | pa.RecordBatch):
         return from_arrow(table)
+    levels = [n for n in table.index.names if n is not None and n not in table.columns]
+    if levels:
+        table = table.reset_index(level=levels)
     return pl.DataFrame(
         [_of_pandas(str(name), table.iloc[:, i]) for i, name in enumerate(table.columns)]
     )
