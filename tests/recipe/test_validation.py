@@ -1,7 +1,7 @@
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from crosstower.errors import RecipeError
 from crosstower.recipe.frozen import FrozenModel
@@ -24,6 +24,8 @@ class Home(FrozenModel):
     rooms: int = Field(default=1, ge=1)
     doors: tuple[str, ...] = Field(default=("front",), min_length=1)
     area: int | float = 100
+    lock: bool | Annotated[str, Field(min_length=1)] = True
+    rent: Annotated[float, Field(gt=0)] | str = "free"
 
 
 def test_good_data_becomes_a_model() -> None:
@@ -42,7 +44,7 @@ def test_all_errors_are_reported_together() -> None:
     lines = str(caught.value).splitlines()
     assert sorted(lines) == [
         "pets.rex.trick: unknown key; did you mean 'tricks'?; allowed: kind, tricks",
-        "romms: unknown key; did you mean 'rooms'?; allowed: pets, rooms, doors, area",
+        "romms: unknown key; did you mean 'rooms'?; allowed: pets, rooms, doors, area, lock, rent",
         "rooms: expected a number greater than or equal to 1, got 0",
     ]
 
@@ -75,6 +77,10 @@ def test_a_value_of_another_type_is_refused_in_few_words(plain: object, words: s
     ("plain", "words"),
     [
         ({"area": "much"}, "area: expected a valid integer or a valid number, got 'much'"),
+        ({"lock": 3}, "lock: expected true or false or a valid string, got 3"),
+        ({"lock": ""}, "lock: String should have at least 1 character, got ''"),
+        ({"rent": -1}, "rent: expected a number greater than 0, got -1"),
+        ({"rent": [1]}, "rent: expected a valid number or a valid string, got [1]"),
         ({"pets": 3}, "pets: expected a mapping, got 3"),
         ({"pets": {"tom": 3}}, "pets.tom: expected a mapping, got 3"),
         ({"doors": 3}, "doors: expected a valid list, got 3"),
@@ -85,6 +91,16 @@ def test_types_are_named_in_words_of_the_file(plain: object, words: str) -> None
     with pytest.raises(RecipeError) as caught:
         validate(Home, plain)
     assert str(caught.value) == words
+
+
+def test_a_kind_that_a_function_tells_is_no_riddle() -> None:
+    class Zoo(FrozenModel):
+        pet: Annotated[
+            Annotated[Cat, Tag("cat")] | Annotated[Dog, Tag("dog")], Discriminator(lambda _: None)
+        ]
+
+    with pytest.raises(RecipeError, match=r"^pet: Unable to extract tag .* got \{\}$"):
+        validate(Zoo, {"pet": {}})
 
 
 def test_a_wrong_kind_names_the_kinds() -> None:

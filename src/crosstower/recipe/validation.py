@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -29,39 +30,54 @@ def validate(kind: type[Model], plain: Any, *, where: str = "") -> Model:
 def explained(error: ValidationError, kind: type[BaseModel], *, where: str = "") -> str:
     """Return the message of a validation error, one line per key, prefixed by `where`."""
     schema = kind.model_json_schema()
-    problems = dict[str, list[str]]()
+    problems, alternatives = dict[str, list[str]](), dict[str, dict[str, str]]()
     for item in error.errors(include_url=False):
-        key, problem = _explain(item, schema, where)
-        found = problems.setdefault(key, [])
-        if problem not in found:
-            found.append(problem)
-    lines = [line for key, found in problems.items() for line in _lines(key, found)]
-    return "\n".join(lines)
+        found = _walk(schema, item["loc"])
+        key, problem = _explain(item, found)
+        key = ".".join(p for p in [where, key] if p)
+        told = problems.setdefault(key, [])
+        if found.alternative:
+            alternatives.setdefault(key, {})[problem] = item["type"]
+        else:
+            told.append(problem)
+    for key, found in alternatives.items():
+        problems[key] += _of_any(found)
+    lines = [f"{k}: {one}" if k else one for k, found in problems.items() for one in found]
+    return "\n".join(dict.fromkeys(lines))
 
 
 def unknown_key(kind: type[BaseModel], location: tuple[Any, ...]) -> str:
     """Return the message about an unknown key in plain data, with the allowed keys."""
-    return _unknown(location[-1], _walk(kind.model_json_schema(), location)[1])
+    return _unknown(location[-1], _walk(kind.model_json_schema(), location).allowed)
 
 
-def _lines(key: str, problems: list[str]) -> list[str]:
-    """Return the lines of a key; types of which any would do are one line."""
-    types = [re.fullmatch("expected (a valid .*), (got .*)", problem) for problem in problems]
-    if len(problems) > 1 and all(types):
-        found = [(match[1], match[2]) for match in types if match]
-        problems = [f"expected {' or '.join(kind for kind, _ in found)}, {found[0][1]}"]
-    return [f"{key}: {problem}" if key else problem for problem in problems]
+def _of_any(problems: dict[str, str]) -> list[str]:
+    """Return the problems of a value that may be of several types, of which it fits none.
+
+    A value of one of the types has the problems of that type alone.
+
+    Args:
+        problems: type of the error by message.
+
+    """
+    of_type = re.compile("_(type|parsing|from_float)$")
+    if own := [problem for problem, kind in problems.items() if not of_type.search(kind)]:
+        return own
+    parts = [re.fullmatch("expected (.*), (got .*)", problem) for problem in problems]
+    if None in parts:
+        return list(problems)
+    kinds = dict.fromkeys(match[1] for match in parts if match)
+    return [f"expected {' or '.join(kinds)}, {match[2]}" for match in parts[:1] if match]
 
 
-def _explain(item: Any, schema: dict[str, Any], where: str) -> tuple[str, str]:
+def _explain(item: Any, found: _Found) -> tuple[str, str]:
     """Return the key of an error and what is wrong there."""
-    place, allowed, node = _walk(schema, item["loc"])
-    key = ".".join(p for p in [where, place] if p)
-    if item["type"] == "union_tag_not_found" and isinstance(item["input"], Mapping):
-        tag = node["discriminator"]
+    tag = found.node.get("discriminator", {})
+    is_mapping = isinstance(item["input"], Mapping)
+    if item["type"] == "union_tag_not_found" and is_mapping and "mapping" in tag:
         kinds = ", ".join(f"'{kind}'" for kind in tag["mapping"])
-        return f"{key}.{tag['propertyName']}", f"missing; expected {kinds}"
-    return key, _problem(item, allowed)
+        return f"{found.key}.{tag['propertyName']}", f"missing; expected {kinds}"
+    return found.key, _problem(item, found.allowed)
 
 
 def _problem(item: Any, allowed: list[str]) -> str:
@@ -101,11 +117,23 @@ def _no_such(given: Any, expected: str) -> str:
     return f"expected {expected}, got {given!r:.200}{hint}"
 
 
-def _walk(
-    schema: dict[str, Any], location: tuple[Any, ...]
-) -> tuple[str, list[str], dict[str, Any]]:
-    """Return the dotted key of an error, its allowed sibling keys and its own schema."""
+@dataclass(frozen=True)
+class _Found:
+    """Dotted key of an error, its allowed sibling keys and its own schema.
+
+    `alternative`: the error is that of one of several types that the key may have.
+    """
+
+    key: str
+    allowed: list[str]
+    node: dict[str, Any]
+    alternative: bool
+
+
+def _walk(schema: dict[str, Any], location: tuple[Any, ...]) -> _Found:
+    """Return where the location of an error leads to."""
     node, allowed, keys = schema, list(schema.get("properties", {})), list[str]()
+    alternative = False
     for part in location:
         node = _resolve(node, schema)
         mapping = node.get("discriminator", {}).get("mapping", {})
@@ -113,8 +141,8 @@ def _walk(
             node = _resolve({"$ref": mapping[part]}, schema)
             allowed = list(node.get("properties", {}))
             continue
-        if isinstance(part, str) and len(node.get("anyOf", [])) > 1:  # nor is one of several types
-            node = {}
+        if isinstance(part, str) and len(node.get("anyOf", [])) > 1:  # a type is no key either
+            node, alternative = {}, True
             continue
         keys.append(str(part))
         if "properties" in node:
@@ -122,7 +150,7 @@ def _walk(
             node = node["properties"].get(part, {})
         else:
             node = node.get("additionalProperties") or node.get("items") or {}
-    return ".".join(keys), allowed, _resolve(node, schema)
+    return _Found(".".join(keys), allowed, _resolve(node, schema), alternative)
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

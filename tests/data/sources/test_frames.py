@@ -137,6 +137,23 @@ def test_a_named_index_of_pandas_is_a_column() -> None:
     assert frame_of(unnamed).rows() == [(3, "b", 2, 0.5), (4, "a", 1, 1.5)]
 
 
+@pytest.mark.parametrize(
+    ("index", "columns", "expected"),
+    [
+        (pd.MultiIndex.from_tuples([(1, 2)], names=["a", "a"]), ["x"], {"a": [1], "x": [0.5]}),
+        (pd.Index(["u"], name="1"), [1], {"1": [0.5]}),
+        (pd.Index([7], name="u"), pd.MultiIndex.from_tuples([("x", "y")]), {"u": [7]}),
+        (pd.Index([1j], name="z"), ["x"], {"x": [0.5]}),
+    ],
+)
+def test_any_named_index_of_pandas_can_be_read(
+    index: Any, columns: Any, expected: dict[str, list[Any]]
+) -> None:
+    found = frame_of(pd.DataFrame([[0.5]], index=index, columns=columns)).to_dict(as_series=False)
+    assert {name: found[name] for name in expected} == expected
+    assert "z" not in found
+
+
 def test_pandas_numbers_without_a_type_are_refused() -> None:
     with pytest.raises(DataError, match="column 'c': holds complex128 of pandas"):
         frame_of(pd.DataFrame({"c": pd.Series([1j])}))

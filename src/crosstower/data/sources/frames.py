@@ -6,7 +6,8 @@ import datetime as dt
 import importlib
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -26,7 +27,8 @@ _UUID = "$1-$2-$3-$4-$5"
 def frame_of(table: Any) -> pl.DataFrame:
     """Return a polars, pandas or Arrow table as a polars frame.
 
-    Named levels of the index of a pandas frame come first, unless a column has that name.
+    Named levels of the index of a pandas frame come first, unless a column has that name or they
+    cannot be read.
 
     Raises:
         DataError: a column mixes values without a common type, such as dictionaries and numbers.
@@ -38,12 +40,19 @@ def frame_of(table: Any) -> pl.DataFrame:
         )
     if isinstance(table, pa.Table | pa.RecordBatch):
         return from_arrow(table)
-    levels = [n for n in table.index.names if n is not None and n not in table.columns]
-    if levels:
-        table = table.reset_index(level=levels)
-    return pl.DataFrame(
-        [_of_pandas(str(name), table.iloc[:, i]) for i, name in enumerate(table.columns)]
-    )
+    columns = [_of_pandas(str(name), table.iloc[:, i]) for i, name in enumerate(table.columns)]
+    return pl.DataFrame([*_index_levels(table), *columns])
+
+
+def _index_levels(table: Any) -> Iterator[pl.Series]:
+    """Yield the named levels of the index of a pandas frame that are no columns."""
+    taken = {str(name) for name in table.columns}
+    for place, name in enumerate(table.index.names):
+        if name is None or str(name) in taken:
+            continue
+        taken.add(str(name))
+        with suppress(DataError):  # an index is often not meant as data
+            yield _of_pandas(str(name), table.index.get_level_values(place).to_series())
 
 
 def from_arrow(table: Any) -> pl.DataFrame:
