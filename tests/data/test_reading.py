@@ -231,6 +231,11 @@ PLAIN: dict[str, Any] = {"schema": {"columns": {"x": "numeric"}, "tasks": {"y": 
     [
         ({"valid": FRAME, "test": FRAME}, None, "no train rows"),
         ({"data": {"valid": FRAME, "test": FRAME}}, None, "no train rows"),
+        (
+            {"data": {"train": FRAME, "validation": FRAME}},
+            None,
+            r"'validation'; did you mean 'valid'",
+        ),
         ({"data": {"x": [1.0], "y": [1]}}, None, r"a mapping with 'x'; make a table of columns"),
         ({"data": FRAME, "train": FRAME}, None, "data and train are given"),
         ({"data": {"train": FRAME}, "test": FRAME}, None, "data and test are given"),

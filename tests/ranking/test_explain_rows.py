@@ -75,6 +75,9 @@ def test_wrong_rows_are_named(explained: tuple[Run, pl.DataFrame]) -> None:
     ranker = Ranker.open(run)
     with pytest.raises(DataError, match="no row 2500; it has 2,500 rows, numbered from 0"):
         ranker.explain(frame, rows=[2500])
+    for wrong in (-1, 2.5, "3", True):
+        with pytest.raises(DataError, match=f"no row {wrong!r}; rows have whole numbers from 0"):
+            ranker.explain(frame, rows=[0, wrong])
     with pytest.raises(DataError, match="no column 'home_city'"):
         ranker.explain({"user_id": 3})
     with pytest.raises(DataError, match="expected mappings of columns to values, got 3"):

@@ -143,8 +143,8 @@ def test_a_new_file_needs_its_folder(tmp_path: Path) -> None:
 def test_a_parquet_file_has_no_suffix_of_another_format() -> None:
     for name in ("rows.parquet", "rows", "rows.2026-01", "s3://bucket/rows.pq"):
         refuse_other_format(place_of(name), error=RunError)
-    for name in ("rows.csv", "rows.CSV", "s3://bucket/rows.csv"):
-        with pytest.raises(RunError, match=r"Parquet file is written; .* such as rows\.parquet"):
+    for name in ("rows.csv", "rows.CSV", "rows.parquet.gz", "s3://bucket/rows.csv"):
+        with pytest.raises(RunError, match=r"output is Parquet; give it .* such as rows\.parquet$"):
             refuse_other_format(place_of(name), error=RunError)
 
 

@@ -36,7 +36,7 @@ def export(
         str | None,
         typer.Option(
             metavar="ROWS",
-            help="Rows with the columns of the tower, or with ids of users of a retriever"
+            help="Rows with the columns of the tower, or the ids of a retriever's users"
             " (default: those of the run).",
         ),
     ] = None,

@@ -22,7 +22,7 @@ from crosstower.data.sources.source import (
 )
 from crosstower.data.sources.sql import open_sql
 from crosstower.data.split import SPLITS
-from crosstower.errors import DataError, RecipeError
+from crosstower.errors import DataError, RecipeError, did_you_mean
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.data import given_split
 from crosstower.recipe.history_times import timed_history
@@ -185,6 +185,11 @@ def parts_of(recipe: Recipe, given: Rows) -> tuple[Recipe, Any]:
     if isinstance(given.data, Mapping):
         rows = dict(cast("Mapping[str, Any]", given.data))
         if other := [name for name in rows if name not in SPLITS]:
+            if any(name in SPLITS for name in rows):
+                hint = did_you_mean(str(other[0]), list(SPLITS))
+                raise RecipeError(
+                    f"fit: data: unknown part {other[0]!r}{hint}; allowed: {', '.join(SPLITS)}"
+                )
             raise RecipeError(
                 "fit: data: expected a path, a polars, pandas or Arrow table, or a mapping of"
                 f" train, valid and test to such, got a mapping with {other[0]!r}; make a table of"

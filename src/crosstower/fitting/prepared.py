@@ -154,7 +154,7 @@ def differences(before: Recipe, after: Recipe) -> Iterator[str]:
     if list(one) != list(other) and one == other:
         yield "schema: the order of columns or tasks"
     for name in sorted(_balanced(after) - _balanced(before)):
-        yield f"schema.tasks.{name}.class_weight: now balanced, by shares of labels not stored"
+        yield f"schema.tasks.{name}.class_weight: now balanced, which needs shares of labels"
     if before.retrieval is None and after.retrieval is None:
         kept = {*evaluation_columns(before)}
         missing = [name for name in evaluation_columns(after) if name not in kept]

@@ -38,6 +38,7 @@ def explain_rows(
     kept = background_of(run, count_of("background", background, error=DataError))
     recipe = _strict(run.recipe)
     source = counted_source_of(recipe, _frame(data))
+    rows = None if rows is None else [_number(source, row) for row in rows]
     found = {
         number: Explanation(
             number, values, shapley_values(scorer, row, scorer.arrays(raw), kept, seed=seed)
@@ -95,9 +96,16 @@ def _chosen(
         if wanted is not None and seen == len(wanted):
             return
     if wanted is not None:
-        first = min(number for number in wanted if not 0 <= number < height)
+        first = min(number for number in wanted if number >= height)
         count = f"{height:,} row{'' if height == 1 else 's'}"
         raise DataError(f"{source.name}: no row {first}; it has {count}, numbered from 0")
+
+
+def _number(source: Source, row: Any) -> int:
+    """Return the number of a row as it is given."""
+    if isinstance(row, bool) or not hasattr(row, "__index__") or row < 0:
+        raise DataError(f"{source.name}: no row {row!r}; rows have whole numbers from 0")
+    return row.__index__()
 
 
 def _values(recipe: Recipe, row: pl.DataFrame) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _walk(schema: dict[str, Any], location: tuple[Any, ...]) -> _Found:
             node = _resolve({"$ref": mapping[part]}, schema)
             allowed = list(node.get("properties", {}))
             continue
-        if isinstance(part, str) and len(node.get("anyOf", [])) > 1:  # a type is no key either
+        if isinstance(part, str) and len(node.get("anyOf", [])) > 1:  # nor is a type
             node, alternative = {}, True
             continue
         keys.append(str(part))

@@ -107,10 +107,11 @@ def user_vectors(
 
     Args:
         run: a retrieval run with users, or a ranking run with a two-tower model.
-        users: of a retrieval run, ids of users that it knows, or a table or path with a column of
-            them, whose history and last query columns count; all of them if None. Of a ranking run,
-            rows with the columns of the query tower; if None, the vocabulary of a tower that reads
-            a single categorical column.
+        users: of a retrieval run, ids of users that it knows, all of them if None; or a table or
+            path with a column of ids, that of `retrieval.user` if there are several columns. The
+            history and the last query columns of each user count. Of a ranking run, rows with the
+            columns of the query tower; if None, the vocabulary of a tower that reads a single
+            categorical column.
         model: one of the run's models; the main one if None.
         seed: one of the run's seeds; the first if None.
 

@@ -18,7 +18,8 @@ from crosstower.values.addresses.remote import upload
 if TYPE_CHECKING:
     import polars as pl
 
-_OTHER_FORMATS = (".arrow", ".csv", ".feather", ".gz", ".json", ".jsonl", ".npy", ".tsv", ".xlsx")
+_TEXT_FORMATS = frozenset({".csv", ".json", ".jsonl", ".ndjson", ".tsv", ".txt"})
+_BINARY_FORMATS = frozenset({".arrow", ".feather", ".gz", ".ipc", ".npy", ".orc", ".pkl", ".xlsx"})
 
 
 @contextmanager
@@ -111,9 +112,9 @@ def refuse_missing_folder(path: Path, *, error: type[CrosstowerError]) -> None:
 
 def refuse_other_format(path: Place, *, error: type[CrosstowerError]) -> None:
     """Raise an error of class `error` if a new Parquet file has the suffix of another format."""
-    if path.suffix.lower() in _OTHER_FORMATS:
-        name = Path(path.name).with_suffix(".parquet")
-        raise error(f"{path}: a Parquet file is written; give it a name such as {name}")
+    if path.suffix.lower() in _TEXT_FORMATS | _BINARY_FORMATS:
+        name = path.name.partition(".")[0] + ".parquet"
+        raise error(f"{path}: the output is Parquet; give it a name such as {name}")
 
 
 def write_atomic(path: Place, content: bytes) -> None:

@@ -19,7 +19,7 @@ def test_equal_rows_are_known_by_their_fingerprint(rankers: tuple[Run, Run, Run]
 def test_a_run_of_one_seed_is_said_to_lack_the_spread(rankers: tuple[Run, Run, Run]) -> None:
     good, _, blind = rankers
     note = compare([good, blind]).notes[-1]
-    assert note.startswith("Trained with one seed: blind<b>. There, intervals and p do not include")
+    assert note.startswith("Trained with one seed: blind<b>. Their intervals and p values")
 
 
 def test_a_ranker_and_a_retriever_are_not_compared(

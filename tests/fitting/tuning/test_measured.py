@@ -31,8 +31,15 @@ def check(training: str, key: str, values: list[Any]) -> None:
         ("", "schema.tasks.click.threshold", [3, 4], "it changes the labels of 'click'"),
         ("", "schema.tasks.click.column", ["stars", "grade"], "the labels of 'click'"),
         ("", "schema.tasks.click", [{"kind": "binary"}], "the labels of 'click'"),
-        ("", "schema.tasks.time.clip", [None, [0, 9]], "the labels of 'time'"),
-        ("", "schema.tasks.time.when", [None, "click"], "the labels of 'time'"),
+        ("monitor: time.rmse", "schema.tasks.time.clip", [None, [0, 9]], "the labels of 'time'"),
+        ("monitor: time.rmse", "schema.tasks.time.when", [None, "click"], "the labels of 'time'"),
+        ("monitor: all.loss", "schema.tasks.time.clip", [None, [0, 9]], "the labels of 'time'"),
+        (
+            "monitor: all.loss",
+            "schema.tasks",
+            [{"click": "binary", "like": "binary"}],
+            "it changes the labels of",
+        ),
         (
             "group: request",
             "schema.tasks.click.loss",
@@ -61,6 +68,13 @@ def test_what_trials_are_compared_by_is_not_searched(
         check(training, key, values)
 
 
+def test_labels_of_a_task_that_the_measured_one_needs_are_kept() -> None:
+    text = TEXT.replace("column: seconds", "column: seconds, when: click") % "monitor: time.rmse"
+    wanted = {"schema.tasks.click.threshold": Dimension.model_validate([3, 4])}
+    with pytest.raises(RecipeError, match="it changes the labels of 'click'"):
+        check_space(parse_recipe(text), wanted)
+
+
 def test_other_weights_of_rows_give_another_metric() -> None:
     text = TEXT.replace("threshold: 4", "threshold: 4, sample_weight: w") % ""
     wanted = {"schema.tasks.click.sample_weight": Dimension.model_validate(["w", "v"])}
@@ -75,6 +89,7 @@ def test_other_weights_of_rows_give_another_metric() -> None:
         ("monitor: click.auc", "schema.tasks.click.sample_weight", [None, "w"]),
         ("", "schema.tasks.click.label_smoothing", [0.0, 0.1]),
         ("", "schema.tasks.time.log1p", [False, True]),
+        ("monitor: click.auc", "schema.tasks.time.clip", [None, [0, 9]]),
         ("", "schema.tasks.time.weight", [1.0, 2.0]),
         ("", "training.group", [None, "request"]),
         ("group: request, monitor: click.gauc", "training.group", ["request", "user"]),

@@ -67,8 +67,8 @@ def _one_seed(runs: Mapping[str, Run]) -> list[str]:
     if not alone:
         return []
     names = ", ".join(alone)
-    words = "intervals and p do not include the spread over seeds; train with --seeds 5"
-    return [f"Trained with one seed: {names}. There, {words}."]
+    words = "Their intervals and p values leave out the spread over seeds; train with --seeds 5."
+    return [f"Trained with one seed: {names}. {words}"]
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

@@ -24,7 +24,7 @@ class TaskComparison:
         rows: number of labelled test rows, or of test queries.
         metrics: by run, then by metric, over seeds.
         tests: by run, against the first one.
-        unit: that `rows` counts.
+        unit: what `rows` counts, in words: test rows or test queries.
 
     """
 

@@ -61,23 +61,31 @@ def refuse_other_measure(key: str, value: str, own: Measure, tried: Measure) -> 
             f" those of the recipe by {monitor}; set training.monitor to one metric for all trials"
         )
     before, after = (dict(_measured(recipe, monitor)) for recipe, _ in (own, tried))
-    for name, thing in before.items():
-        if after.get(name) != thing:
+    for name in {**before, **after}:
+        if after.get(name) != before.get(name):
             raise RecipeError(
                 f"tune.space.{key}: cannot be searched, as it changes {name}, by which trials are"
                 " compared; remove it"
             )
 
 
+def _with_needed(task: str, recipe: Recipe) -> Iterator[str]:
+    """Yield a task and those that its labels depend on."""
+    tasks, name = recipe.schema_.tasks, task
+    while name is not None and name in tasks:
+        yield name
+        name = tasks[name].needs
+
+
 def _measured(recipe: Recipe, monitor: str) -> Iterator[tuple[str, Any]]:
     """Yield what a metric is computed from, and its value in a recipe."""
     task, _, metric = monitor.rpartition(".")
     tasks = recipe.schema_.tasks
-    for name, one in tasks.items():
-        plain = one.model_dump(mode="json")
+    for name in list(tasks) if monitor == ALL_LOSS else _with_needed(task, recipe):
+        plain = tasks[name].model_dump(mode="json")
         yield f"the labels of '{name}'", [plain.get(o) for o in _LABELS_BY]
         if monitor == ALL_LOSS:
-            yield f"the weight of '{name}' in {ALL_LOSS}", one.weight
+            yield f"the weight of '{name}' in {ALL_LOSS}", tasks[name].weight
     watched = METRICS.entries.get(metric)
     if task not in tasks or watched is None:
         return
