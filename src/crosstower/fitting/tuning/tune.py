@@ -105,8 +105,8 @@ def tune(
             tuning.run_trials(limit, jobs)
             return tuning.conclude(seeds)
         except (KeyboardInterrupt, TrainingInterruptedError) as error:
-            words = f"stopped; number of trials in {folder}: {study.counted()}"
-            raise TrainingInterruptedError(f"{words}. Run the same command to continue") from error
+            words = f"stopped, trials kept in {folder}: {study.counted()}"
+            raise TrainingInterruptedError(f"{words}; run the same command to continue") from error
 
 
 def space_of(recipe: Recipe) -> dict[str, Dimension]:
