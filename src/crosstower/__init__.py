@@ -113,11 +113,11 @@ _HOMES = {
         "BundleError CrosstowerError CrosstowerWarning DataError QueryError RecipeError "
         "RunError ServeError TrainingError"
     ),
-    "fitting.off_policy.evaluate": "evaluate_policy",
-    "fitting.off_policy.report": "PolicyReport",
     "fitting.comparing.compare": "compare",
     "fitting.evaluate_run": "evaluate_run",
     "fitting.fit": "fit",
+    "fitting.off_policy.evaluate": "evaluate_policy",
+    "fitting.off_policy.report": "PolicyReport",
     "fitting.tuning.tune": "tune",
     "funnel.evaluation": "evaluate_funnel",
     "funnel.features": "retrieval_features",

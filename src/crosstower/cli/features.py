@@ -38,13 +38,11 @@ def features(
     from crosstower.funnel.features import retrieval_features
     from crosstower.storage.files import (
         refuse_missing_folder,
-        refuse_other_format,
+        refuse_parquet_output,
         write_parquet,
     )
 
-    refuse_other_format(output, error=DataError)
-    if output.exists() and not force:
-        raise DataError(f"{output}: already exists; choose another with -o, or give --force")
+    refuse_parquet_output(output, force=force, error=DataError)
     refuse_missing_folder(output, error=DataError)
     with job_progress("rows") as on_progress:
         found = retrieval_features(run, data, on_progress=on_progress)

@@ -55,11 +55,9 @@ def export(
     from dataclasses import asdict
 
     from crosstower.serving.vectors.export import export_vectors
-    from crosstower.storage.files import refuse_missing_folder, refuse_other_format
+    from crosstower.storage.files import refuse_missing_folder, refuse_parquet_output
 
-    refuse_other_format(output, error=DataError)
-    if output.exists() and not force:
-        raise DataError(f"{output}: already exists; choose another with -o, or give --force")
+    refuse_parquet_output(output, force=force, error=DataError)
     refuse_missing_folder(output, error=DataError)
     if since is None:
         _write_all(run, output, users=users, rows=rows, as_json=as_json)

@@ -117,6 +117,20 @@ def refuse_other_format(path: Place, *, error: type[CrosstowerError]) -> None:
         raise error(f"{path}: the output is Parquet; give it a name such as {name}")
 
 
+def refuse_parquet_output(path: Path, *, force: bool, error: type[CrosstowerError]) -> None:
+    """Raise an error of class `error` if a Parquet file must not be written to a path.
+
+    Args:
+        path: of the file.
+        force: it may replace a file.
+        error: class of the exception.
+
+    """
+    refuse_other_format(path, error=error)
+    if path.exists() and not force:
+        raise error(f"{path}: already exists; choose another with -o, or give --force")
+
+
 def write_atomic(path: Place, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with replacing(path) as temporary:

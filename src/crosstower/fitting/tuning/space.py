@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.fitting.prepared import differences
 from crosstower.fitting.recipe_checks import check_recipe
-from crosstower.fitting.tuning.measured import refuse_measured, refuse_other_measure
+from crosstower.fitting.tuning.measured import Measure, refuse_measured, refuse_other_measure
 from crosstower.models.registry import config_of
 from crosstower.recipe.overrides import override
 from crosstower.recipe.recipe import Recipe
@@ -76,18 +76,21 @@ def check_space(recipe: Recipe, space: Space) -> None:
         RecipeError: names the key and the value.
 
     """
-    own = recipe, check_recipe(recipe)[0].monitor[0]
+    own = _measure(recipe)
     for key, dimension in space.items():
         _check_key(recipe, key)
         for value in dimension.ends():
             try:
-                changed = applied(recipe, {key: value})
-                tried = changed, check_recipe(changed)[0].monitor[0]
+                tried = _measure(applied(recipe, {key: value}))
             except RecipeError as error:
                 raise RecipeError(
                     f"tune.space.{key}: {encoded(value)} is rejected: {error}"
                 ) from error
             refuse_other_measure(key, encoded(value), own, tried)
+
+
+def _measure(recipe: Recipe) -> Measure:
+    return recipe, check_recipe(recipe)[0].monitor[0]
 
 
 def refusal(recipe: Recipe, key: str, value: Any) -> RecipeError | None:

@@ -19,7 +19,7 @@ from crosstower.serving.state.database import Database
 from crosstower.serving.state.event_columns import Kinds, id_column
 from crosstower.serving.state.event_log import COLUMNS, Selection, last_event, microseconds, read
 from crosstower.serving.state.state import State
-from crosstower.storage.files import refuse_other_format, replacing
+from crosstower.storage.files import refuse_parquet_output, replacing
 
 _IDS = ("user", "item_id")
 _JSON = ("query", "attributes")
@@ -88,9 +88,7 @@ def export_events(
 
     """
     output = Path(output)
-    refuse_other_format(output, error=ServeError)
-    if output.exists() and not force:
-        raise ServeError(f"{output}: already exists; choose another with -o, or give --force")
+    refuse_parquet_output(output, force=force, error=ServeError)
     start, end = _time("after", after), _time("until", until)
     if start is not None and end is not None and start >= end:
         raise QueryError(f"until: expected a time after {after}, got {until}")
