@@ -112,7 +112,8 @@ def test_vectors_of_a_retriever_are_those_that_it_searches(film_run: Run, tmp_pa
     some = film_run.user_vectors(users["user"][[7, 0]])
     assert matrix(some) == pytest.approx(matrix(users)[[7, 0]], abs=1e-6)
     table = pl.DataFrame({"user": users["user"][[7, 0]], "age": [31, 45]})
-    assert film_run.user_vectors(table).equals(some)
+    for given in (table, table.lazy(), table.to_arrow(), table.to_pandas()):
+        assert film_run.user_vectors(given).equals(some)
     assert film_run.user_vectors(table.select("user").rename({"user": "id"})).equals(some)
     table.write_parquet(tmp_path / "users.parquet")
     assert film_run.user_vectors(tmp_path / "users.parquet").equals(some)

@@ -200,8 +200,8 @@ def _of_known_users(run: Run, retriever: Retriever, users: Any) -> pl.DataFrame:
 
 def _ids_of(run: Run, users: Any) -> list[Any]:
     """Return ids as they are given, or those of a table or a file."""
-    table = any(hasattr(users, name) for name in ("columns", "column_names"))
-    if not table and not isinstance(users, str | Path | Address):
+    named = isinstance(users, str | Path | Address | pl.LazyFrame)  # whose columns cost a query
+    if not named and not hasattr(users, "columns"):
         return list(users)
     source, wanted = open_source(users, run.recipe.data.csv), retrieval_section_of(run.recipe).user
     names = source.columns()
