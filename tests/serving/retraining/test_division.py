@@ -53,3 +53,14 @@ def test_a_share_of_the_older_rows_is_replayed_and_of_their_last_hours_only() ->
     assert found["time"].null_count() == 0
     assert found["time"].min() == START - 10 * HOUR
     assert found.height == 1_000 + 1
+
+
+def test_a_group_is_replayed_as_a_whole() -> None:
+    times = hours(*(-n / 100 for n in range(1, 10_000)), 1)
+    rows = pl.DataFrame({"time": times, "search": [f"s{n // 5}" for n in range(len(times))]})
+    cuts = Cuts(START, START + HOUR, START + 2 * HOUR)
+    plan = RowsPlan(replay=0.3)
+    found = divided(rows, "time", cuts, plan, seed=1, histories=True, group="search")
+    older = found.filter(pl.col("time") < START)
+    assert older.group_by("search").agg(pl.col(PART).n_unique())[PART].max() == 1
+    assert (older[PART] == "train").mean() == pytest.approx(0.3, abs=0.03)

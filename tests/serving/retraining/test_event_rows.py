@@ -5,9 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from crosstower.errors import DataError
 from crosstower.retrieval.run_files import SEEN_ITEMS, USER
 from crosstower.serving.retraining.event_rows import (
     Origins,
+    complete_rows,
     histories,
     last_columns,
     missing_notes,
@@ -51,6 +53,22 @@ def test_columns_named_like_those_of_events_are_not_taken_from_events() -> None:
     items = pl.DataFrame({"film": ["7"], "type": ["series"], "rank": [12], "value": [9.5]})
     found = with_columns(rows, ["type", "rank", "value"], Origins({}, items, "film", []))
     assert found.select("type", "rank", "value").row(0) == ("series", 12, 9.5)
+
+
+def test_rows_that_lack_a_required_column_are_left_out_and_counted() -> None:
+    rows = pl.DataFrame(
+        {"weight": [1.0, None, 2.0], "search": [None, "a", "b"], "none": [None] * 3}
+    )
+    found, notes = complete_rows(rows, {"weight": "W", "search": "training.group", "joined": "J"})
+    assert found["search"].to_list() == ["b"]
+    assert notes == (
+        "rows left out, as they lack 'weight' (W): 1",
+        "rows left out, as they lack 'search' (training.group): 1",
+    )
+    assert complete_rows(rows.clear(), {"none": "blend.amount"})[1] == ()
+    match = r"^column 'none' \(blend.amount\) is missing in all 3 rows of events: send it in query"
+    with pytest.raises(DataError, match=match):
+        complete_rows(rows, {"none": "blend.amount"})
 
 
 def test_labels_stay_and_types_without_a_common_one_become_text() -> None:

@@ -198,6 +198,10 @@ def test_ids_are_those_of_the_retriever_or_of_the_plan(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"labels.item: missing; the bundle only ranks"):
         id_columns({"ranking": second}, Labels())
     assert id_columns({"ranking": second}, Labels(item="film")) == (None, "film")
+    for group, user in (("user", "user"), ("search", None), ("request_id", None)):
+        evaluation = second.evaluation.model_copy(update={"group": group})
+        grouped = {"ranking": second.model_copy(update={"evaluation": evaluation})}
+        assert id_columns(grouped, Labels(item="film", request="search")) == (user, "film")
 
 
 def test_a_version_has_its_runs_and_the_first_recipes(

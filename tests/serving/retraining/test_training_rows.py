@@ -131,6 +131,36 @@ def test_rank_and_propensity_become_columns_if_the_plan_says_so(stages: list[Sta
     assert found.impressions["chance"].to_list() == [0.25] * 3
 
 
+def grouped(stage: Stage, **blend: Any) -> Stage:
+    """The stage with a loss of groups, which are searches, and weights of rows."""
+    plain = yaml.safe_load(stage.recipe.to_yaml())
+    plain["schema"]["tasks"] = {
+        "liked": {"kind": "binary", "loss": "jrc", "sample_weight": "importance"}
+    }
+    plain["training"]["group"] = "search"
+    return replace(stage, recipe=Recipe.model_validate(plain | blend))
+
+
+def test_groups_are_requests_if_the_plan_says_so(stages: list[Stage]) -> None:
+    events = EVENTS.with_columns(pl.lit(2.0).alias("query.importance"))
+    listwise, until = [grouped(stages[1])], START + timedelta(seconds=100)
+    labels = Labels(window=60, request="search")
+    found = maker(listwise, labels=labels).rows(events, until, None)
+    assert found.impressions["search"].to_list() == ["a", "a", "b"]
+    match = r"column 'search' \(training.group\) is missing in all 3 rows of events: set labels.req"
+    with pytest.raises(DataError, match=match):
+        maker(listwise).rows(events, until, None)
+
+
+def test_rows_without_a_weight_are_left_out(stages: list[Stage]) -> None:
+    heavy = pl.when(pl.col("request_id") == "a").then(2.0).alias("attributes.importance")
+    until, labels = START + timedelta(seconds=100), Labels(window=60, request="search")
+    made = maker([grouped(stages[1])], labels=labels).rows(EVENTS.with_columns(heavy), until, None)
+    assert made.impressions["search"].to_list() == ["a", "a"]
+    key = "schema.tasks.liked.sample_weight"
+    assert f"rows left out, as they lack 'importance' ({key}): 1" in made.notes
+
+
 @pytest.mark.parametrize("column", ["value", "rank", "type", "labelled_at"])
 def test_labels_and_columns_of_events_may_have_the_same_name(
     stages: list[Stage], column: str

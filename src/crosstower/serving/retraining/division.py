@@ -13,6 +13,7 @@ from crosstower.data.split import HISTORY
 from crosstower.errors import DataError
 from crosstower.serving.retraining.plan import RowsPlan
 from crosstower.training.run import Run
+from crosstower.values.arrays import Doubles
 
 PART = "part"
 """Column of a row's split: train, valid, test or history."""
@@ -59,16 +60,23 @@ def cuts_of(times: pl.Series, plan: RowsPlan, new_from: datetime) -> Cuts:
 
 
 def divided(
-    rows: pl.DataFrame, time: str, cuts: Cuts, plan: RowsPlan, *, seed: int, histories: bool
+    rows: pl.DataFrame,
+    time: str,
+    cuts: Cuts,
+    plan: RowsPlan,
+    *,
+    seed: int,
+    histories: bool,
+    group: str | None = None,
 ) -> pl.DataFrame:
     """Return rows with their split in the column `PART`.
 
-    Older rows train again with the probability `plan.replay`. The others are split "history" with
-    `histories`, and dropped without.
+    Older rows train again with the probability `plan.replay`, all or none of a `group`. The others
+    are split "history" with `histories`, and dropped without.
     """
     column = pl.col(time)
     older = column.is_null() | (column < cuts.new_from)
-    again = pl.lit(pl.Series(np.random.default_rng(seed).random(rows.height) < plan.replay))
+    again = pl.lit(pl.Series(_draws(rows, seed, group) < plan.replay))
     if plan.replay_window is not None:
         start = cuts.new_from - timedelta(seconds=plan.replay_window)
         again = again & (column >= start).fill_null(value=False)
@@ -83,6 +91,14 @@ def divided(
     )
     found = rows.with_columns(part.alias(PART))
     return found if histories else found.filter(pl.col(PART) != HISTORY)
+
+
+def _draws(rows: pl.DataFrame, seed: int, group: str | None) -> Doubles:
+    """Return uniform random numbers `[R]`, the same for the rows of a group."""
+    if group is None:
+        return np.random.default_rng(seed).random(rows.height)
+    numbers = rows[group].rank("dense").fill_null(0).to_numpy()
+    return np.random.default_rng(seed).random(rows.height + 1)[numbers]
 
 
 def trained_until_of(run: Run, cuts: Cuts) -> datetime:

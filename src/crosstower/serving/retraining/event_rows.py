@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from crosstower.errors import DataError
+from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.run_files import USER, without_histories
 from crosstower.serving.state import user_table
 from crosstower.serving.state.state import State
@@ -64,6 +66,45 @@ def missing_notes(rows: pl.DataFrame, needed: Sequence[str]) -> tuple[str, ...]:
         " an attribute of users, or as a column of items"
         for name in lacking
     )
+
+
+def required_columns(recipe: Recipe) -> dict[str, str]:
+    """Return the columns without which a ranker trains on no row, with the keys that name them.
+
+    They are the sample weights, the group of the losses, and the amounts of the blend.
+    """
+    weights = recipe.schema_.sample_weights()
+    keys = {column: f"schema.tasks.{task}.sample_weight" for task, column in weights.items()}
+    if recipe.training.group is not None:
+        keys[recipe.training.group] = "training.group"
+    return keys | dict.fromkeys(recipe.amounts, "blend.amount")
+
+
+def complete_rows(
+    rows: pl.DataFrame, required: Mapping[str, str]
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the rows that have all required columns, and a sentence per column that some lack.
+
+    Raises:
+        DataError: no row has a column.
+
+    """
+    notes = list[str]()
+    for column, key in required.items():
+        if column not in rows.columns:  # a joined table has it
+            continue
+        lacking = rows[column].null_count()
+        if lacking and lacking == rows.height:
+            fill = f"set labels.request: {column}, or " if key == "training.group" else ""
+            raise DataError(
+                f"column '{column}' ({key}) is missing in all {lacking:,} rows of events: {fill}"
+                "send it in query or attributes of impressions, as an attribute of users, or as a"
+                " column of items"
+            )
+        if lacking:
+            notes.append(f"rows left out, as they lack '{column}' ({key}): {lacking:,}")
+            rows = rows.drop_nulls(column)
+    return rows, tuple(notes)
 
 
 def _column(rows: pl.DataFrame, name: str, origins: Origins) -> pl.Series:

@@ -82,6 +82,11 @@ class Labels(FrozenModel):
     propensity: str | None = Field(
         default=None, description="Column to fill with the propensity of the impression."
     )
+    request: str | None = Field(
+        default=None,
+        description="Column to fill with the request of the impression, such as training.group"
+        " (a column request_id is always filled).",
+    )
 
     @field_validator("tasks", mode="before")
     @classmethod

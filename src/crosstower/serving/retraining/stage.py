@@ -30,6 +30,7 @@ from crosstower.recipe.times import ORDER, USUAL
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.serving.bundle.bundle import RANKING, RETRIEVAL, Bundle
 from crosstower.serving.bundle.history_events import with_history
+from crosstower.serving.retraining.labels import REQUEST
 from crosstower.serving.retraining.plan import Labels, Runs
 from crosstower.storage.files import write_atomic
 from crosstower.training.run import Run
@@ -228,7 +229,8 @@ def id_columns(recipes: Mapping[str, Recipe], labels: Labels) -> tuple[str | Non
             "labels.item: missing; the bundle only ranks, so name the column of the item's id in"
             " its rows"
         )
-    return labels.user or recipes[RANKING].evaluation.group, labels.item
+    group = recipes[RANKING].evaluation.group
+    return labels.user or (None if group in (labels.request, REQUEST) else group), labels.item
 
 
 def time_column(*recipes: Recipe | None) -> str:

@@ -118,7 +118,7 @@ class Work:
     def base(self) -> dict[str, pl.DataFrame]:
         """Base rows by stage."""
         labels = self.plan.labels
-        extra = [self.user, self.item, labels.rank, labels.propensity]
+        extra = [self.user, self.item, labels.rank, labels.propensity, labels.request]
         names = [name for name in extra if name is not None]
         return {stage.name: stage.base(self.plan.rows.base, names) for stage in self.stages}
 
@@ -251,7 +251,15 @@ class Work:
     ) -> Run:
         rows, plan = attempt.folder / f"{RANKING}.parquet", self.plan
         made = ranking_rows(stage, self.base[RANKING], impressions)
-        made = divided(made, stage.time, cuts, plan.rows, seed=attempt.number, histories=False)
+        made = divided(
+            made,
+            stage.time,
+            cuts,
+            plan.rows,
+            seed=attempt.number,
+            histories=False,
+            group=stage.recipe.training.group,
+        )
         made.write_parquet(rows)
         blend = self.bundle.ranker.blend
         recipe = ranking_recipe(

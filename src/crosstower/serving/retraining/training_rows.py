@@ -10,7 +10,12 @@ import polars as pl
 
 from crosstower.errors import DataError
 from crosstower.recipe.own_columns import MARK, label_name
-from crosstower.serving.retraining.event_rows import Origins, with_columns
+from crosstower.serving.retraining.event_rows import (
+    Origins,
+    complete_rows,
+    required_columns,
+    with_columns,
+)
 from crosstower.serving.retraining.item_table import ItemRows
 from crosstower.serving.retraining.labels import LABELLED_AT, REQUEST, Labelled, label_impressions
 from crosstower.serving.retraining.plan import Label, Labels
@@ -86,7 +91,7 @@ class EventRowMaker:
         self._check_types(events)
         shown = label_impressions(events, self.labels, self._own_tasks, until=until)
         self._count(shown, events, until, after)
-        impressions = self._columns(shown.rows, after)
+        impressions = self._complete(self._columns(shown.rows, after))
         positives = self._columns(self._positives(events, until), after)
         counted = self._counted(events, counted_after)
         return EventRows(impressions, positives, counted, tuple(self._notes))
@@ -138,12 +143,23 @@ class EventRowMaker:
             rows = rows.filter(pl.col("time") > after)
         needed = dict.fromkeys(name for stage in self.stages for name in stage.needed)
         rows = self._known(rows)
-        more = {self.labels.rank: "rank", self.labels.propensity: _PROPENSITY}
+        labels = self.labels
+        more = {labels.rank: "rank", labels.propensity: _PROPENSITY, labels.request: REQUEST}
         own = {c: n for c, n in more.items() if c is not None and n in rows.columns}
         own |= {column: label_name(column) for column in self.tasks} | {REQUEST: REQUEST}
         names = {**self._origins.names, **own}
         wanted = list(dict.fromkeys([*needed, *names]))
         return with_columns(rows, wanted, replace(self._origins, names=names)).select(wanted)
+
+    def _complete(self, impressions: pl.DataFrame) -> pl.DataFrame:
+        """Return the impressions on which every ranker can be trained."""
+        for stage in self.stages:
+            if stage.recipe.retrieval is None:
+                required = required_columns(stage.recipe)
+                impressions, notes = complete_rows(impressions, required)
+                for note in notes:
+                    self._note(note)
+        return impressions
 
     def _known(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows of items that are or were known."""
