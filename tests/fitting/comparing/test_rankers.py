@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from crosstower.errors import RunError
@@ -91,3 +92,22 @@ def test_only_common_tasks_are_compared(rankers: tuple[Run, Run, Run], tmp_path:
     one = run_of(RANKS, tmp_path / "one", "schema.tasks={click: binary}", "training.epochs=1")
     _, notes = compare_rankers({"good": good, "one": one})
     assert "left out: watch_time." in notes[-1]
+
+
+@pytest.mark.slow
+def test_weighted_metrics_are_compared_if_all_runs_have_the_weights(
+    rankers: tuple[Run, Run, Run], tmp_path: Path
+) -> None:
+    text = RANKS.replace("click: binary", "click: {kind: binary, sample_weight: heavy}")
+    data = frame().with_columns(heavy=pl.int_range(pl.len()) % 4)
+    good, bad = (
+        run_of(text, tmp_path / name, f"training.learning_rate={rate}", data=data)
+        for name, rate in (("heavy", 0.02), ("slow", 1e-6))
+    )
+    click = compare([good, bad]).tasks[0]
+    for run in (good, bad):
+        stored = run.metrics["tasks"]["click"]["mlp"]["weighted_auc"]["mean"]
+        found = click.metrics[run.folder.name]["weighted_auc"].mean
+        assert found == pytest.approx(stored, rel=1e-6)
+        assert found != click.metrics[run.folder.name]["auc"].mean
+    assert "weighted_auc" not in compare([rankers[0], good]).tasks[0].metrics["heavy"]

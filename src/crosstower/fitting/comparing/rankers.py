@@ -111,7 +111,7 @@ def _compared(task: str, scored: Mapping[str, _Scored]) -> TaskComparison:
     kind = first.run.recipe.schema_.tasks[task].kind
     group = first.run.recipe.evaluation.group
     groups = first.frames[0].filter(known)[group] if group in first.frames[0].columns else None
-    rows = _Rows(kind, labels.filter(known).to_numpy(), groups)
+    rows = _Rows(kind, labels.filter(known).to_numpy(), groups, _weights(task, scored, known))
     predicted = {name: s.predictions(task, known) for name, s in scored.items()}
     metrics = {name: rows.metrics(found) for name, found in predicted.items()}
     reference, *others = predicted
@@ -120,6 +120,18 @@ def _compared(task: str, scored: Mapping[str, _Scored]) -> TaskComparison:
         for name in others
     }
     return TaskComparison(task, len(rows.labels), metrics, adjusted(tests))
+
+
+def _weights(task: str, scored: Mapping[str, _Scored], known: pl.Series) -> Floats | None:
+    """Return the sample weights of the labelled rows, if all runs have the same."""
+    columns = list[pl.Series | None]()
+    for one in scored.values():
+        name = one.run.recipe.schema_.tasks[task].sample_weight
+        columns.append(None if name is None else one.frames[0].filter(known)[name])
+    first, *others = columns
+    if first is None or any(c is None or not c.equals(first) for c in others):
+        return None
+    return first.cast(pl.Float64).to_numpy()
 
 
 def adjusted(tests: Mapping[str, Sequence[PairedTest]]) -> dict[str, list[PairedTest]]:
@@ -138,11 +150,14 @@ class _Rows:
     kind: HeadKind
     labels: Floats
     groups: pl.Series | None
+    weights: Floats | None
 
     def metrics(self, predictions: Sequence[Floats]) -> dict[str, Summary]:
         """Return the metrics of a table over seeds."""
         groups = self.groups if self.kind == "binary" else None
-        results = [task_metrics(self.kind, self.labels, p, groups) for p in predictions]
+        results = [
+            task_metrics(self.kind, self.labels, p, groups, self.weights) for p in predictions
+        ]
         names = [m.name for m in metrics_of(self.kind, shown="table") if m.name in results[0]]
         found = {name: Summary.of([r[name] for r in results]) for name in names}
         if self.groups is not None and self._gains():
