@@ -216,7 +216,13 @@ def fit_ours(data: Table, settings: Settings, seed: int, *, refit: bool) -> dict
             "test": {n: test[f"{n}@20"]["mean"] for n in ("recall", "ndcg")},
             "epochs": len(records),
             "best_epoch": best["epoch"] + 1,
+            "seconds_to_best": round(sum(map(spent, records[: best["epoch"] + 1])), 1),
         }
+
+
+def spent(record: dict[str, Any]) -> float:
+    """Return the seconds of an epoch, with its validation."""
+    return record["seconds"] + record.get("validation_seconds", 0.0)
 
 
 def without_split(text: str) -> str:
