@@ -19,6 +19,7 @@ from crosstower.fitting.fit import fit
 from crosstower.fitting.off_policy.evaluate import evaluate_policy
 from crosstower.ranking.predict import predict_file
 from crosstower.recipe.loading import parse_recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.training.history import read_predictions
 from crosstower.training.run import Run
 
@@ -148,8 +149,34 @@ class TestOtherEvents:
             predict_file(Run.open(folder), new, new.with_name("scores.parquet"))
         assert not new.with_name("scores.parquet").exists()
 
+    def test_a_history_reads_another_log(self, tmp_path: Path) -> None:
+        """Rows of a data frame are not kept, so a log with the same clicks replaces them."""
+        rows = counted_rows(600).with_columns(user=pl.col("row") % 20)
+        history = {"kind": "sequence", "table": "item_id", "event": "click", "by": "user"}
+        recipe = Recipe.model_validate(
+            {
+                "data": {"events": "rows", "split": {"kind": "time", "column": "time"}},
+                "schema": {
+                    "columns": {"item_id": "categorical", "history": history},
+                    "tasks": {"click": "binary"},
+                },
+                "model": "mlp",
+                "training": {"epochs": 1},
+                "evaluation": {"baselines": []},
+            }
+        )
+        run = fit(recipe, data=rows, out=tmp_path / "run", quiet=True)
+        with pytest.raises(DataError, match=r"does not keep; give a log of events with --events"):
+            run.predict(rows)
+        clicks = rows.filter(pl.col("click") == 1).with_columns(type=pl.lit("click"))
+        clicks.write_parquet(tmp_path / "clicks.parquet")
+        with pytest.warns(match="of these rows trained the model"):
+            scores = run.with_events(tmp_path / "clicks.parquet").predict(rows)
+        test = read_predictions(run, "mlp", 0)["click__prediction"]
+        assert scores["click__prediction"].tail(len(test)).equals(test)
+
     def test_a_run_without_counters(self, bandit_run: Run) -> None:
-        with pytest.raises(RunError, match="no column counts events; leave out the log"):
+        with pytest.raises(RunError, match="no column reads events; leave out the log"):
             bandit_run.with_events("x.parquet")
 
 

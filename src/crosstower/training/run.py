@@ -111,17 +111,17 @@ class Run:
         return run if isinstance(run, Run) else Run.open(run)
 
     def with_events(self, path: str | Path) -> Run:
-        """Return the run with another log of events, which its counters count in rows to score.
+        """Return the run with another log of events, which its columns read for rows to score.
 
         Args:
             path: of the log, with the columns that the first log of the recipe has.
 
         Raises:
-            RunError: no column of the run counts events.
+            RunError: no column of the run counts or lists events.
 
         """
-        if not self.recipe.schema_.counts():
-            raise RunError(f"{self.folder}: no column counts events; leave out the log {path}")
+        if not self.recipe.schema_.event_inputs():
+            raise RunError(f"{self.folder}: no column reads events; leave out the log {path}")
         logs = [log for log in self.recipe.data.events if not log.rows] or [EventLog(path="")]
         log = logs[0].model_copy(update={"path": str(path)})
         data = self.recipe.data.model_copy(update={"events": (log,)})

@@ -265,7 +265,8 @@ def event_history(recipe: Recipe) -> EventHistory:
         if not recipe.data.is_named:
             raise DataError(
                 "data.events: the events are the rows of the training, a data frame that the run"
-                " does not keep; give a log of events"
+                " does not keep; give a log of events with --events LOG, or with"
+                " run.with_events(LOG) in Python"
             )
         return training_source(recipe.data)
 
