@@ -43,6 +43,7 @@ from crosstower.retrieval.data.user_batches import UserBatches
 from crosstower.retrieval.inference import evaluation_lists, hard_lists
 from crosstower.retrieval.objective import RetrievalObjective
 from crosstower.retrieval.run_files import lists_frame, write_catalogue
+from crosstower.retrieval.sources.advice import source_notes
 from crosstower.retrieval.sources.checks import check_quotas, check_sources
 from crosstower.retrieval.sources.source_files import write_sources
 from crosstower.storage.files import write_parquet
@@ -149,8 +150,8 @@ class RetrievalJob:
         return facts.model_copy(update={"notes": (*facts.notes, *omitted)})
 
     def notes(self) -> list[str]:
-        """Return nothing: the facts say everything about the pairs."""
-        return []
+        """Return what the metrics leave out; the facts say everything about the pairs."""
+        return source_notes(self.recipe)
 
     def batches(self, seed: int) -> PairBatches | UserBatches:
         """Return the training batches; by user if the history is a set, or read at each place."""
