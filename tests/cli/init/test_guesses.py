@@ -75,7 +75,8 @@ def test_what_is_left_out_is_said_with_the_reason(wide: pl.DataFrame) -> None:
 
 def test_missing_values_are_counted_in_the_comments(wide: pl.DataFrame) -> None:
     holes = wide.with_columns(city=pl.when(pl.int_range(COUNT) < 15).then(None).otherwise("city"))
-    assert "city: categorical  # 3 distinct, 25.0% missing" in starter(holes)
+    values = holes["city"].drop_nulls().n_unique()
+    assert f"city: categorical  # {values} distinct, 25.0% missing" in starter(holes)
 
 
 def test_ids_are_seen_whatever_their_spelling(log: pl.DataFrame) -> None:

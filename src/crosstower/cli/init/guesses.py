@@ -78,7 +78,7 @@ def guess(series: pl.Series) -> Guess:
 
 
 def _guess_feature(series: pl.Series) -> Guess:
-    distinct = series.n_unique()
+    distinct = series.drop_nulls().n_unique()
     note = f"{distinct:,} distinct"
     if series.null_count():
         note += f", {series.null_count() / len(series):.1%} missing"

@@ -72,7 +72,8 @@ def starter_retrieval_recipe(
     query = [c for c in others if guesses[c].section and c not in own]
     if user is None and not query:
         raise DataError(f"{source.name}: no query column; name the user id with --user COLUMN")
-    id_guess = Guess({"kind": "categorical"}, f"{frame[item].n_unique():,} distinct; the item")
+    distinct = frame[item].drop_nulls().n_unique()
+    id_guess = Guess({"kind": "categorical"}, f"{distinct:,} distinct; the item")
     columns = {item: id_guess} | {c: guesses[c] for c in own}
     times = order_columns(frame, guesses)
     alone = user is not None and not (times or query or own)  # pairs of ids, without an order
