@@ -1,6 +1,7 @@
 import pytest
 
 from crosstower.cli.init.column_names import (
+    names_display,
     names_id,
     names_index,
     names_item,
@@ -48,3 +49,8 @@ def test_names_are_told_apart(rule) -> None:
 
 def test_ids_of_items_are_told_from_other_ids() -> None:
     assert [name for name in [*ITEMS, *OTHER_IDS, *FEATURES] if names_item(name)] == ITEMS
+
+
+def test_how_an_item_was_shown_is_told_from_features() -> None:
+    shown = ["position", "adSlot", "propensity", "propensity_score"]
+    assert [name for name in [*shown, *FEATURES, *OTHER_IDS] if names_display(name)] == shown

@@ -79,6 +79,16 @@ def test_missing_values_are_counted_in_the_comments(wide: pl.DataFrame) -> None:
     assert f"city: categorical  # {values} distinct, 25.0% missing" in starter(holes)
 
 
+def test_columns_known_only_once_the_list_is_shown_are_noted() -> None:
+    frame = pl.DataFrame(
+        {"user": [0, 1] * 20, "slot": [1, 2, 3, 4] * 10, "propensity_score": [0.1, 0.2] * 20}
+    ).with_columns(click=pl.int_range(pl.len()) % 3 == 0)
+    text = starter(frame)
+    note = "known only once the list is shown: leave it out"
+    assert f"slot: categorical  # 4 distinct; {note}, or name it in bias\n" in text
+    assert f"propensity_score: numeric  # 0.1 to 0.2, 2 distinct; {note}\n" in text
+
+
 def test_ids_are_seen_whatever_their_spelling(log: pl.DataFrame) -> None:
     columns = guessed(log, "did_watch").schema_.columns
     assert {c: columns[c].kind for c in ("userId", "movieId", "user.id")} == dict.fromkeys(

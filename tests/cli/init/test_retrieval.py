@@ -22,6 +22,7 @@ def test_columns_of_the_item_go_to_the_item_tower(tmp_path) -> None:
     recipe = written(frame, item="listing_id", user="user_id")
     assert {"listing_id", "city", "price", "amenities"} <= set(recipe.model["item"])
     assert not {"home_city", "budget", "wanted", "position"} & set(recipe.model["item"])
+    assert "position" not in recipe.schema_.columns  # a request has no position yet
     assert "home_city" in recipe.schema_.columns
     assert recipe.retrieval is not None
     assert recipe.retrieval.where == "click == 1"

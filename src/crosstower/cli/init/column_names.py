@@ -99,6 +99,11 @@ def names_position(name: str) -> bool:
     return bool({"position", "pos", "rank", "slot"} & set(words_of(name)))
 
 
+def names_display(name: str) -> bool:
+    """Return whether a name is that of how an item was shown: its position or propensity."""
+    return names_position(name) or "propensity" in words_of(name)
+
+
 def names_order(name: str) -> bool:
     """Return whether a name is that of a number that orders rows, such as `step`."""
     words = words_of(name)

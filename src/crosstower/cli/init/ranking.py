@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
 from crosstower.cli.init.checks import checks, split_lines, split_of, without_giveaways
-from crosstower.cli.init.column_names import names_label, names_position, names_user
+from crosstower.cli.init.column_names import (
+    names_display,
+    names_label,
+    names_position,
+    names_user,
+)
 from crosstower.cli.init.guesses import (
     FEW,
     Guess,
@@ -59,7 +65,7 @@ def starter_recipe(
         guesses = with_orders(frame, guesses, user, but=names_position)
     guesses = with_time(frame, guesses, time)
     task_lines = [_task_line(frame[c]) for c in labels]
-    guesses = without_giveaways(frame, guesses, labels[0])
+    guesses = _with_display_notes(without_giveaways(frame, guesses, labels[0]))
     if not any(guess.section for guess in guesses.values()):
         left = "".join(f"; '{c}' is left out: {g.note}" for c, g in guesses.items())
         raise DataError(
@@ -73,6 +79,17 @@ def starter_recipe(
     lines += suggestions(frame, guesses, split, users=users, event=event)
     lines += ["  tasks:", *task_lines, *_other_labels(frame, guesses), *_model_lines(users)]
     return "\n".join(lines) + "\n"
+
+
+def _with_display_notes(guesses: dict[str, Guess]) -> dict[str, Guess]:
+    """Return the guesses with notes at positions and propensities, which requests do not have."""
+    kept = dict(guesses)
+    for name, found in guesses.items():
+        if found.section is not None and names_display(name):
+            bias = ", or name it in bias" if names_position(name) else ""
+            note = f"{found.note}; known only once the list is shown: leave it out{bias}"
+            kept[name] = replace(found, note=note)
+    return kept
 
 
 def _event_of(label: str, task_line: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from crosstower.cli.init.checks import order_columns, split_lines, split_of
+from crosstower.cli.init.column_names import names_display
 from crosstower.cli.init.guesses import Guess, column_line, first_rows, guess, plain
 from crosstower.cli.init.orders import with_orders, with_time
 from crosstower.data.sources.source import Source, require_columns
@@ -69,6 +70,8 @@ def starter_retrieval_recipe(
     guesses = with_time(frame, guesses, time)
     labels = [c for c in others if guesses[c].role == "label"]
     own = [c for c in others if guesses[c].section and _belongs_to(frame, c, item)]
+    shown = [c for c in others if guesses[c].section and c not in own and names_display(c)]
+    guesses |= dict.fromkeys(shown, Guess(None, "known only once an item is shown, by its name"))
     query = [c for c in others if guesses[c].section and c not in own]
     if user is None and not query:
         raise DataError(f"{source.name}: no query column; name the user id with --user COLUMN")
