@@ -138,3 +138,5 @@ def test_a_whole_column_of_ids_has_one_type() -> None:
     assert to_ids("id", pl.Series("id", ["1", "b"])).to_list() == ["1", "b"]
     with pytest.raises(DataError, match=r"column 'id': expected an id.*got 2\.5 in row 1"):
         to_ids("id", pl.Series("id", [1.0, 2.5]))
+    with pytest.raises(DataError, match=r"column 'id': expected single values .* got Struct"):
+        to_ids("id", pl.Series("\0raw:id", [{"a": 1}]))

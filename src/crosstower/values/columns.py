@@ -163,11 +163,15 @@ def id_cells(raw: pl.Series) -> Cells:
 def to_ids(name: str, raw: pl.Series) -> pl.Series:
     """Return the canonical ids of a whole column, Int64 where all are integers, else String.
 
+    Args:
+        name: of the column in messages; `raw` may have an internal one.
+        raw: the values.
+
     Raises:
         DataError: a value cannot be an id.
 
     """
-    ids = ids_of(raw)
+    ids = ids_of(raw.alias(name)).alias(raw.name)
     bad = no_ids(raw, ids)
     if bad.any():
         row = int(bad.arg_max() or 0)

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from crosstower.data.sources.source import open_source
+from crosstower.errors import DataError
 from crosstower.retrieval.data.retrieval_data import prepare_retrieval
+from crosstower.retrieval.data.row_items import canonical_ids
 
 from .test_retrieval_data import ROWS, prepared, recipe
 
@@ -24,3 +27,9 @@ def test_an_item_never_trained_on_has_no_vocabulary_but_attributes(tmp_path: Pat
     place = data.items.ids.to_list().index(30)
     assert codes[place, names.index("item")] == 2  # unseen
     assert codes[place, names.index("genre")] > 2
+
+
+@pytest.mark.parametrize("on_bad_rows", ["error", "skip"])
+def test_a_column_that_holds_no_ids_is_named(on_bad_rows: str) -> None:
+    with pytest.raises(DataError, match=r"^column 'item': expected single values"):
+        canonical_ids("item", pl.Series("\0raw:item", [{"a": 1}]), on_bad_rows)

@@ -67,7 +67,7 @@ def canonical_ids(name: str, raw: pl.Series, on_bad_rows: str) -> pl.Series:
         DataError: a value cannot be an id, and bad rows are errors.
 
     """
-    ids = to_ids(name, raw) if on_bad_rows == "error" else settled(ids_of(raw))
+    ids = to_ids(name, raw) if on_bad_rows == "error" else settled(ids_of(raw.alias(name)))
     return ids.alias(name)
 
 
