@@ -32,6 +32,16 @@ def test_what_is_served(client: TestClient, bundle: Bundle) -> None:
     assert client.get("/readyz").json() == ready
 
 
+def test_an_empty_list_is_explained(client: TestClient) -> None:
+    request = {"k": 3, "query": {"home_city": "Rome"}}
+    assert client.post("/v1/recommend", json=request).json()["notices"] == []
+    found = client.post("/v1/recommend", json=request | {"where": "price < 0"}).json()
+    assert found["items"] == []
+    assert found["notices"] == [
+        "no item is left: all are in the user's history, excluded, or do not match the condition"
+    ]
+
+
 def test_events_that_act_are_those_of_histories_and_counters(
     start: Start, counted_films: CountedFilms, monkeypatch: pytest.MonkeyPatch
 ) -> None:

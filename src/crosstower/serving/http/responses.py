@@ -18,6 +18,9 @@ from crosstower.serving.http.settings import Settings
 from crosstower.serving.state.event_log import moment
 
 _EXAMPLES, _USERS = 12, 20
+_NOTHING_LEFT = (
+    "no item is left: all are in the user's history, excluded, or do not match the condition"
+)
 
 
 def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> 
         "version": live.version,
         "fallback": found.fallback,
         "logged": False,
-        "notices": list(found.notices),
+        "notices": _notices(found),
         "items": items,
         "stages": _stages(found, ids) if stages else None,
         "explain": None if found.explanation is None else _explained(found.explanation),
@@ -49,6 +52,12 @@ def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> 
         "experiment": None,
         "arm": None,
     }
+
+
+def _notices(found: Ranked) -> list[str]:
+    """Return the notices of a list; one explains an empty list if nothing else does."""
+    explained = len(found.places) or found.notices or found.unknown
+    return list(found.notices) if explained else [_NOTHING_LEFT]
 
 
 def _explained(explanation: Explanation) -> dict[str, Any]:
