@@ -37,7 +37,7 @@ from crosstower.retrieval.sourced_list import of_sources
 from crosstower.retrieval.sources.merge import SourceRanks
 from crosstower.retrieval.sources.source_files import open_sources
 from crosstower.retrieval.sources.sources import Sources
-from crosstower.retrieval.unknown_user import unknown_items, unknown_words
+from crosstower.retrieval.unknown_user import COUNTED, SOURCED, unknown_items, unknown_words
 from crosstower.training.run import INDEX, Run
 from crosstower.values.ids import Id, given_id
 
@@ -217,7 +217,8 @@ class Retriever:
         trained = user is not None and self.queries.place_of(user) >= 0
         read = bool(query) or not self.queries.history_only or len(history) > 0
         if user is not None and not (trained or len(history)):
-            notify([unknown_words(user, popular=not read)])
+            instead = COUNTED if self.sources is None else SOURCED
+            notify([unknown_words(user, None if read else instead)])
         nothing = not read and not (trained and self.queries.columns)
         return nothing or self.queries.reads_new_items_only(vector, history)
 

@@ -7,14 +7,27 @@ from collections.abc import Sequence
 _NAMED = 5  # ids in a notice
 
 
-def unknown_words(user: str | int, *, popular: bool) -> str:
-    """Return the notice; with `popular`, the user gets popular items."""
-    if popular:
-        return (
-            f"user {user!r} is unknown, and the model knows users by their history only: popular"
-            " items instead, scored by their training rows"
-        )
-    return f"user {user!r} is unknown: treated as a user without a history"
+POPULAR = "popular items instead"
+"""What a user of whom the model knows nothing gets."""
+
+COUNTED = f"{POPULAR}, scored by their training rows"
+"""The same where no model scores them."""
+
+SOURCED = "its list comes from the sources that need no history"
+"""The same where the recipe has sources."""
+
+
+def unknown_words(user: str | int, instead: str | None = None) -> str:
+    """Return the notice.
+
+    Args:
+        user: an id.
+        instead: what the user gets; None if the model reads more than the history.
+
+    """
+    if instead is None:
+        return f"user {user!r} is unknown: treated as a user without a history"
+    return f"user {user!r} is unknown, and the model knows users by their history only: {instead}"
 
 
 def unknown_items(ids: Sequence[str | int]) -> tuple[str, ...]:

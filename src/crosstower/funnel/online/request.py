@@ -25,7 +25,7 @@ from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.retrieval.sources.merge import SourceRanks
 from crosstower.retrieval.sources.source import Part
 from crosstower.retrieval.sources.sources import NOTHING
-from crosstower.retrieval.unknown_user import unknown_items, unknown_words
+from crosstower.retrieval.unknown_user import POPULAR, unknown_items, unknown_words
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id
 
@@ -208,8 +208,8 @@ class RequestState:
         notices = unknown_items(user.unknown) if user.unknown else ()
         if self.request.user is None or user.trained or user.known:
             return notices
-        popular = self.found.fallback is not None
-        return (unknown_words(self.request.user, popular=popular), *notices)
+        instead = None if self.found.fallback is None else POPULAR
+        return (unknown_words(self.request.user, instead), *notices)
 
 
 def with_missing_columns(request: FunnelRequest, queries: Queries) -> FunnelRequest:
