@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from crosstower.fitting.comparing import page
 from crosstower.fitting.comparing.compare import compare
 from crosstower.fitting.comparing.page import render_comparison_page, sentences_of
-from crosstower.fitting.comparing.result import Comparison
+from crosstower.fitting.comparing.result import Comparison, TaskComparison
 from crosstower.training.run import Run
 
 pytestmark = pytest.mark.usefixtures("drawn_plots")
@@ -29,3 +30,10 @@ def test_the_page_escapes_names_and_draws_every_curve(
     assert html.count('id="loss-') > 0
     assert html.count('class="key"') == 3
     assert sentences_of(compared)[0].startswith("click: bad against good: AUC −0.")
+
+
+def test_p_is_named_adjusted_with_several_runs(compared: Comparison) -> None:
+    three = compared.tasks[0]
+    two = TaskComparison(three.name, three.rows, three.metrics, {"bad": three.tests["bad"]})
+    assert page.tests_table(three).columns[4] == "p (Holm)"
+    assert page.tests_table(two).columns[4] == "p"

@@ -113,7 +113,8 @@ def _task(result: Comparison, task: TaskComparison) -> list[Block]:
 
 def tests_table(task: TaskComparison) -> Table:
     """Return a row per run and test."""
-    columns = ["Run", "Metric", "Difference", "95 % interval", "p", "Test", "Verdict"]
+    p = "p (Holm)" if len(task.tests) > 1 else "p"
+    columns = ["Run", "Metric", "Difference", "95 % interval", p, "Test", "Verdict"]
     rows = [
         [
             run,
