@@ -8,7 +8,6 @@ from crosstower.funnel.retrieved_columns import (
     RETRIEVED,
     SCORE,
     SOURCES,
-    ranks_at,
     read_columns,
     score_column,
     source_column,
@@ -43,13 +42,6 @@ def test_sources_count_within_the_quotas_of_the_recipe() -> None:
         pairs = zip(quotas.items(), ranks[row], strict=True)
         assert names == [name for (name, quota), rank in pairs if 1 <= rank <= quota]
     assert source_column(ranks[:0], quotas).dtype == found.dtype
-
-
-def test_items_that_were_not_found_have_no_rank() -> None:
-    found, ranks = np.array([9, 2, 5]), np.array([[1, 0], [2, 3], [0, 4]])
-    at = ranks_at(found, ranks, np.array([5, 7, 2, 2]))
-    assert at.tolist() == [[0, 4], [0, 0], [2, 3], [2, 3]]
-    assert ranks_at(found[:0], ranks[:0], np.array([5])).tolist() == [[0, 0]]
 
 
 def test_a_ranker_reads_sources_only_if_there_are_some(

@@ -31,7 +31,6 @@ from crosstower.funnel.report import (
     stages_of,
     values_of,
 )
-from crosstower.funnel.retrieved import Retrieved, queries_of, retrieve_candidates
 from crosstower.funnel.retrieved_columns import SCORE, SOURCES, score_column, source_column
 from crosstower.funnel.ruled import rule_notes, ruled_lists
 from crosstower.funnel.source_figures import found_by_others, source_figures
@@ -52,6 +51,7 @@ from crosstower.funnel.stages import (
 from crosstower.funnel.verdicts import verdicts_of
 from crosstower.recipe.arguments import check_kinds
 from crosstower.recipe.own_columns import ROW
+from crosstower.retrieval.retrieved import Retrieved, evaluated_candidates
 from crosstower.storage.files import write_atomic
 from crosstower.storage.folders import publish_changes
 from crosstower.values.arrays import Indices
@@ -156,7 +156,14 @@ def funnel_lists(
 ) -> FunnelLists:
     """Return the lists of all stages; arguments as in `evaluate_funnel`."""
     evaluation, every = queries.evaluation, np.arange(len(queries))
-    found = _candidates(funnel, queries)
+    found = evaluated_candidates(
+        funnel.retriever,
+        queries.vectors,
+        queries.evaluation,
+        funnel.candidates,
+        informed=queries.informed,
+        segments=queries.segments,
+    )
     candidates = found.places
     shown = {POPULAR: popular_lists(funnel, queries, k), RETRIEVED: padded(candidates, k)}
     ranker = _Ranker(funnel, queries, k, on_progress, found, found)
@@ -271,27 +278,6 @@ class _Ranker:
             last = list(few.values())[-1]
             lists[f"{WITHOUT}{name}"] = lists_of(last, query[kept], item[kept], shape=shape)
         return lists
-
-
-def _candidates(funnel: Funnel, queries: FunnelQueries) -> Retrieved:
-    size, parts = 2_048, list[Retrieved]()
-    for start in range(0, len(queries), size):
-        part = range(start, min(start + size, len(queries)))
-        asked = queries_of(
-            [queries.history(query) for query in part],
-            None if queries.segments is None else queries.segments[start : start + size],
-        )
-        mine = slice(start, start + size)
-        parts.append(
-            retrieve_candidates(
-                funnel.retriever,
-                queries.vectors[mine],
-                asked,
-                funnel.candidates,
-                informed=queries.informed[mine],
-            )
-        )
-    return Retrieved.joined(parts)
 
 
 def _report(

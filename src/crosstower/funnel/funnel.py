@@ -23,7 +23,6 @@ from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.request import FunnelRequest, Ranked, with_missing_columns
-from crosstower.funnel.retrieved import queries_of, retrieve_candidates
 from crosstower.funnel.row_maker import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION, RAW, Scorer
@@ -34,6 +33,7 @@ from crosstower.recipe.rules import Rules
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.history_ages import ages_of
 from crosstower.retrieval.online_items import OnlineItems
+from crosstower.retrieval.retrieved import queries_of, retrieve_candidates
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices

@@ -88,23 +88,3 @@ def source_column(ranks: Indices, quotas: Mapping[str, int]) -> pl.Series:
     ends = np.searchsorted(row, np.arange(len(ranks) + 1)).astype(np.int64)
     values = names.to_arrow(compat_level=pl.CompatLevel.oldest())
     return pl.Series(SOURCES, pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(ends), values)))
-
-
-def ranks_at(found: Indices, ranks: Indices, places: Indices) -> Indices:
-    """Return the ranks `[n, S]` of items among those found; 0 for items that were not found.
-
-    >>> ranks_at(np.array([7, 3]), np.array([[1], [2]]), np.array([3, 4])).tolist()
-    [[2], [0]]
-
-    Args:
-        found: `[C]`, distinct.
-        ranks: `[C, S]`.
-        places: `[n]`.
-
-    """
-    order = np.argsort(found)
-    at = np.searchsorted(found, places, sorter=order).clip(max=max(len(found) - 1, 0))
-    if not len(found):
-        return np.zeros((len(places), ranks.shape[1]), np.int64)
-    rows = order[at]
-    return np.where((found[rows] == places)[:, None], ranks[rows], 0).astype(np.int64)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstower.funnel.retrieved import Retrieved
 from crosstower.funnel.stages import are_in
+from crosstower.retrieval.retrieved import Retrieved
 from crosstower.values.arrays import Indices
 
 

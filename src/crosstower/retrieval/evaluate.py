@@ -34,6 +34,7 @@ from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.retrieval.inference import query_vectors
+from crosstower.retrieval.merged_lists import merged_lists, merges_sources
 from crosstower.retrieval.popular_items import PopularOrder
 from crosstower.retrieval.results import write_retrieval_report
 from crosstower.retrieval.retriever import Retriever
@@ -97,6 +98,12 @@ def evaluate_retrieval_on(
         _seed_lists(run, seed, queries, compact, k, popular=popular, segments=segments)
         for seed in run.info.seeds
     ]
+    merged = list[Indices]()
+    if merges_sources(run.recipe):
+        merged = [
+            merged_lists(run, seed, queries, compact, k, segments=segments)
+            for seed in run.info.seeds
+        ]
     report = retrieval_report(
         {next(iter(run.info.models)): lists},
         _baselines(run, queries, k),
@@ -108,6 +115,7 @@ def evaluate_retrieval_on(
         ),
         section.k,
         advice=serving_advice(run.recipe, run.place, len(table)),
+        merged=merged,
     )
     left_out = [f"{n:,} rows left out for '{c}'" for c, n in rows.skipped.items()]
     left_out += omission_words(_omitted(run, len(table)))

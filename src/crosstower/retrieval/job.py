@@ -41,9 +41,9 @@ from crosstower.retrieval.data.spectral_start import check_spectral_start, start
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.data.user_batches import UserBatches
 from crosstower.retrieval.inference import evaluation_lists, hard_lists
+from crosstower.retrieval.merged_lists import write_merged_lists
 from crosstower.retrieval.objective import RetrievalObjective
 from crosstower.retrieval.run_files import lists_frame, write_catalogue
-from crosstower.retrieval.sources.advice import source_notes
 from crosstower.retrieval.sources.checks import check_quotas, check_sources
 from crosstower.retrieval.sources.source_files import write_sources
 from crosstower.storage.files import write_parquet
@@ -150,8 +150,8 @@ class RetrievalJob:
         return facts.model_copy(update={"notes": (*facts.notes, *omitted)})
 
     def notes(self) -> list[str]:
-        """Return what the metrics leave out; the facts say everything about the pairs."""
-        return source_notes(self.recipe)
+        """Return nothing: the facts say everything about the pairs."""
+        return []
 
     def batches(self, seed: int) -> PairBatches | UserBatches:
         """Return the training batches; by user if the history is a set, or read at each place."""
@@ -233,9 +233,10 @@ class RetrievalJob:
         write_sources(folder, self.recipe, self.data)
 
     def finish(self, folder: Path, on_progress: OnProgress) -> None:
-        """Write the lists of the baselines, if there are test rows."""
+        """Write the lists of the baselines and of all sources, if there are test rows."""
         if self.tested:
             write_baselines(folder, self.recipe, self.data, on_progress)
+            write_merged_lists(folder, self.recipe, self.data, on_progress)
 
 
 def _retriever(model: nn.Module) -> TwoTower:

@@ -15,6 +15,7 @@ from crosstower.evaluation.reports.report import write_report
 from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrieval_report
 from crosstower.retrieval.baselines.fit_baselines import omitted_baselines
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.merged_lists import read_merged_lists
 from crosstower.retrieval.run_files import COUNT, FOLDER, load_lists, read, read_queries
 from crosstower.retrieval.sources.advice import serving_advice
 from crosstower.storage.folders import publish_changes
@@ -51,6 +52,7 @@ def stored_report(run: Run) -> RetrievalReport:
         RelevantItems(queries.relevant, queries.cold, counts, run.info.facts.relevant_counts),
         retrieval_section_of(run.recipe).k,
         advice=serving_advice(run.recipe, run.place, len(counts)),
+        merged=read_merged_lists(run),
     )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crosstower.retrieval.sources.merge import SourceRanks, merged
+from crosstower.retrieval.sources.merge import SourceRanks, merged, ranks_at
 
 FOUND = [
     (np.array([4, 9, 2]), np.array([0.9, 0.8, 0.1])),
@@ -52,3 +52,10 @@ def test_added_candidates_have_no_source() -> None:
         [{"source": "two_tower", "rank": 1, "score": 0.9}],
         [],
     ]
+
+
+def test_items_that_were_not_found_have_no_rank() -> None:
+    found, ranks = np.array([9, 2, 5]), np.array([[1, 0], [2, 3], [0, 4]])
+    at = ranks_at(found, ranks, np.array([5, 7, 2, 2]))
+    assert at.tolist() == [[0, 4], [0, 0], [2, 3], [2, 3]]
+    assert ranks_at(found[:0], ranks[:0], np.array([5])).tolist() == [[0, 0]]

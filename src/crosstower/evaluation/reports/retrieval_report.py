@@ -36,6 +36,9 @@ class RelevantItems:
 
 
 POPULARITY = "popularity"
+MERGED = "merged_list"
+"""The list of all sources together, which a server without a ranker gives."""
+
 _NOTHING_LEARNED = (
     "Nothing shows that {model} has learned about users or queries: popularity gives everyone the"
     " same list. Look at the training curve: if it still rises at the end, raise training.epochs;"
@@ -50,6 +53,7 @@ def retrieval_report(
     ks: Sequence[int],
     *,
     advice: Mapping[str, str] = NO_ADVICE,
+    merged: Sequence[Indices] = (),
 ) -> RetrievalReport:
     """Return the evaluation of models and baselines.
 
@@ -60,6 +64,7 @@ def retrieval_report(
         targets: the queries and their relevant items.
         ks: list lengths of the metrics.
         advice: sentence by baseline, for one that is better than the model.
+        merged: places `[Q, K]` in the lists of all sources, one array per seed; none without.
 
     """
     headline = 10 if 10 in ks else ks[-1]
@@ -69,6 +74,11 @@ def retrieval_report(
     main = models[0]
     ndcg = np.mean([_ndcg(shown, targets, headline) for shown in lists[main.name]], axis=0)
     verdicts: list[str] = []
+    if merged:
+        models.append(_model(MERGED, merged, targets, ks, baseline=False))
+        own = np.mean([_ndcg(shown, targets, headline) for shown in merged], axis=0)
+        verdicts.append(_verdict(models[-1], main.name, own - ndcg, headline))
+        recalls[MERGED] = _recalls(merged[0], slices, targets, headline)
     for name, shown in baselines:
         models.append(_model(name, [shown], targets, ks, baseline=True))
         gap = ndcg - _ndcg(shown, targets, headline)

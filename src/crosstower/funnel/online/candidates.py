@@ -15,11 +15,10 @@ from crosstower.funnel.online.request import Ranked, RequestState, each, fail
 from crosstower.funnel.retrieved_columns import (
     SCORE,
     SOURCES,
-    ranks_at,
     score_column,
     source_column,
 )
-from crosstower.retrieval.sources.merge import Merged
+from crosstower.retrieval.sources.merge import Merged, ranks_at
 from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.values.arrays import Indices
 

@@ -1,4 +1,4 @@
-"""How to serve a baseline as a source of candidates, and what the metrics of a run leave out."""
+"""How to serve a baseline of the report as a source of candidates."""
 
 from __future__ import annotations
 
@@ -15,19 +15,6 @@ KINDS = {
 """The kind of source that has the order of a baseline."""
 
 _QUOTA = 100
-
-
-def source_notes(recipe: Recipe) -> list[str]:
-    """Return the note that the metrics are not those of the merged lists; empty without sources."""
-    kinds = kinds_of(recipe.sources or {})
-    if set(kinds.values()) <= {MODEL}:
-        return []
-    left_out = "" if MODEL in kinds.values() else ", which is not among them"
-    note = (
-        f"sources: lists merge the candidates of {', '.join(kinds)}; the metrics of this run are"
-        f" those of {MODEL} alone{left_out}; crosstower funnel measures the merged lists"
-    )
-    return [note]
 
 
 def serving_advice(recipe: Recipe, place: Place, items: int) -> dict[str, str]:

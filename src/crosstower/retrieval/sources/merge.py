@@ -129,3 +129,23 @@ def merged(names: tuple[str, ...], found: Sequence[Part], *, size: int) -> Merge
     rank = np.where(ranks > 0, ranks, np.iinfo(np.int64).max)
     order = np.lexsort((rank.argmin(axis=1), rank.min(axis=1), -fused))[:size]
     return Merged(places[order], fused[order], SourceRanks(names, ranks[order], scores[order]))
+
+
+def ranks_at(found: Indices, ranks: Indices, places: Indices) -> Indices:
+    """Return the ranks `[n, S]` of items among those found; 0 for items that were not found.
+
+    >>> ranks_at(np.array([7, 3]), np.array([[1], [2]]), np.array([3, 4])).tolist()
+    [[2], [0]]
+
+    Args:
+        found: `[C]`, distinct.
+        ranks: `[C, S]`.
+        places: `[n]`.
+
+    """
+    order = np.argsort(found)
+    at = np.searchsorted(found, places, sorter=order).clip(max=max(len(found) - 1, 0))
+    if not len(found):
+        return np.zeros((len(places), ranks.shape[1]), np.int64)
+    rows = order[at]
+    return np.where((found[rows] == places)[:, None], ranks[rows], 0).astype(np.int64)

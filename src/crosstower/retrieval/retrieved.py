@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstower.funnel.retrieved_columns import ranks_at
+from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.retriever import Retriever
-from crosstower.retrieval.sources.merge import Merged, SourceRanks
+from crosstower.retrieval.sources.merge import Merged, SourceRanks, ranks_at
 from crosstower.retrieval.sources.source import Part, SourceQuery
 from crosstower.retrieval.sources.sources import NOTHING
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id
+
+_AT_ONCE = 2_048  # queries
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,37 @@ def retrieve_candidates(
     nothing = np.array([not len(one.places) for one in merged], dtype=bool)
     found = _stacked(merged, sources.names)
     return _with_popular(found, nothing, retriever, queries, size=size, where=where)
+
+
+def evaluated_candidates(
+    retriever: Retriever,
+    vectors: NDArray[np.float32],
+    queries: EvaluationQueries,
+    size: int,
+    *,
+    informed: NDArray[np.bool_],
+    segments: Sequence[Id | None] | None = None,
+) -> Retrieved:
+    """Return the candidates of evaluation queries, whose histories are those before them.
+
+    Args:
+        retriever: with its index and its sources.
+        vectors: `[Q, D]` of the queries.
+        queries: Q of them.
+        size: maximum number of candidates per query.
+        informed: `[Q]`, whether the query tower knows anything of a query.
+        segments: `[Q]`, of the queries; None without segments.
+
+    """
+    parts = list[Retrieved]()
+    for start in range(0, len(queries), _AT_ONCE):
+        mine = slice(start, start + _AT_ONCE)
+        histories = [queries.earlier.pairs(user[None])[1] for user in queries.users[mine]]
+        asked = queries_of(histories, None if segments is None else segments[mine])
+        parts.append(
+            retrieve_candidates(retriever, vectors[mine], asked, size, informed=informed[mine])
+        )
+    return Retrieved.joined(parts)
 
 
 def _excluded(retriever: Retriever, query: SourceQuery) -> Indices:

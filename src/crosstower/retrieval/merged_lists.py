@@ -1,0 +1,95 @@
+"""Lists of evaluation queries merged from all sources, as a server without a ranker gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from crosstower.data.batch import Batch
+from crosstower.data.progress import OnProgress
+from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.sources import MODEL, kinds_of
+from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
+from crosstower.retrieval.data.query_encoder import QueryEncoder
+from crosstower.retrieval.data.retrieval_data import RetrievalData
+from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
+from crosstower.retrieval.inference import query_vectors
+from crosstower.retrieval.retrieved import evaluated_candidates
+from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import FOLDER, ID, load_lists, write_lists
+from crosstower.retrieval.uninformed import informed_queries, query_segments
+from crosstower.training.run import Run
+from crosstower.values.arrays import Indices
+from crosstower.values.ids import Id
+
+_FOLDER = "merged"
+
+
+def merges_sources(recipe: Recipe) -> bool:
+    """Return whether the lists of a recipe are not those of its retrieval model alone."""
+    return bool(set(kinds_of(recipe.sources or {}).values()) - {MODEL})
+
+
+def merged_lists(
+    run: Run,
+    seed: int,
+    queries: EvaluationQueries,
+    columns: Batch,
+    k: int,
+    *,
+    segments: Sequence[Id | None] | None = None,
+) -> Indices:
+    """Return the lists `[Q, k]` of all sources; -1 ends a list early.
+
+    Args:
+        run: with sources.
+        seed: of the retrieval model.
+        queries: Q of them.
+        columns: encoded query columns `[Q]`.
+        k: length of a list.
+        segments: `[Q]`, of the queries; None without segments.
+
+    """
+    retriever, sides = Retriever.open(run, seed=seed), tower_columns_of(run.recipe)
+    vectors = query_vectors(
+        retriever.model,
+        QueryEncoder(run.encoder, sides, retriever.items[ID]),
+        columns,
+        queries.users,
+        queries.earlier,
+        times=queries.times,
+    ).numpy()
+    informed = informed_queries(run.recipe, queries, vectors)
+    found = evaluated_candidates(
+        retriever, vectors, queries, k, informed=informed, segments=segments
+    ).places
+    shown = np.full((len(queries), k), -1, np.int64)
+    shown[:, : found.shape[1]] = found
+    return shown
+
+
+def write_merged_lists(
+    folder: Path, recipe: Recipe, data: RetrievalData, on_progress: OnProgress
+) -> None:
+    """Write the merged lists of the test queries to a run folder; none without sources."""
+    if not merges_sources(recipe):
+        return
+    on_progress("merging the sources")
+    run, queries = Run.open(folder), data.evaluation["test"]
+    segments = query_segments(recipe, data.rows.take(queries.rows))
+    columns, k = data.evaluation_batches["test"], retrieval_section_of(recipe).k[-1]
+    for seed in run.info.seeds:
+        shown = merged_lists(run, seed, queries, columns, k, segments=segments)
+        write_lists(_path(folder, seed), shown)
+
+
+def read_merged_lists(run: Run) -> list[Indices]:
+    """Return the merged lists of the test queries by seed; none without sources."""
+    paths = [_path(run.folder, seed) for seed in run.info.seeds]
+    return [load_lists(path) for path in paths] if paths[0].is_file() else []
+
+
+def _path(folder: Path, seed: int) -> Path:
+    return folder / FOLDER / _FOLDER / f"seed-{seed}.parquet"
