@@ -39,6 +39,16 @@ def test_columns_of_the_item_go_to_the_item_tower(tmp_path) -> None:
     assert run.metrics["retrieval"]["two_tower"]["recall@10"]["mean"] >= 0
 
 
+@pytest.mark.parametrize(("each", "kind"), [(1, "time"), (2, "time"), (3, "leave_last_out")])
+def test_users_with_few_rows_are_divided_by_time(each: int, kind: str) -> None:
+    rows = pl.int_range(300, eager=True)
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 10, 26), eager=True)
+    frame = pl.DataFrame({"user": rows // each, "item": rows % 20, "day": days})
+    recipe = written(frame, item="item", user="user")
+    assert recipe.data.split.kind == kind
+    assert recipe.schema_.columns["history"].pooling == ("attention" if each < 3 else "bsarec")
+
+
 def test_searches_have_no_users() -> None:
     frame = worlds.make("restaurants", rows=4000).frame
     recipe = written(frame.drop("user_id"), item="restaurant_id")

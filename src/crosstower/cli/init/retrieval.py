@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from crosstower.cli.init.checks import order_columns, split_lines, split_of
@@ -34,6 +36,9 @@ _IDS_TRAINING = [
     "  epochs: 100  # early stopping usually ends earlier",
 ]
 """Settings of ids alone, which `python -m benchmarks ids_only` compares with other models."""
+
+_HELD_OUT = 2
+"""Rows of a user that leave_last_out takes for validation and test."""
 
 
 def starter_retrieval_recipe(
@@ -82,6 +87,8 @@ def starter_retrieval_recipe(
     alone = user is not None and not (times or query or own)  # pairs of ids, without an order
     split = split_of(frame, guesses)
     ordered = user is not None and bool(times) and split["kind"] != "column"
+    if ordered and _most_rows(frame, user) <= _HELD_OUT:
+        ordered = False  # nothing would be left to train on
     if ordered:
         split = {"kind": "leave_last_out", "group": user, "time": times[0]}
     if user is not None:
@@ -99,6 +106,12 @@ def starter_retrieval_recipe(
     lines += _IDS_RETRIEVAL if alone else []
     lines += _IDS_TRAINING if alone else _ORDERED_TRAINING if ordered else []
     return "\n".join(lines) + "\n"
+
+
+def _most_rows(frame: pl.DataFrame, column: str | None) -> int:
+    """Return the number of rows of the value that has most."""
+    rows: Any = frame.group_by(column).len()["len"].max()
+    return rows or 0
 
 
 def _history(item: str, user: str, pooling: str | None) -> Guess:
