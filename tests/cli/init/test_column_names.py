@@ -6,6 +6,7 @@ from crosstower.cli.init.column_names import (
     names_index,
     names_item,
     names_label,
+    names_list,
     names_order,
     names_outcome,
     names_time,
@@ -54,3 +55,11 @@ def test_ids_of_items_are_told_from_other_ids() -> None:
 def test_how_an_item_was_shown_is_told_from_features() -> None:
     shown = ["position", "adSlot", "propensity", "propensity_score"]
     assert [name for name in [*shown, *FEATURES, *OTHER_IDS] if names_display(name)] == shown
+
+
+def test_lists_of_rows_by_name() -> None:
+    lists = ["request_id", "sessionId", "search_id", "impressionID", "sessionid", "visit_uuid"]
+    assert all(map(names_list, lists))
+    assert not any(
+        map(names_list, ["session", "search", "query_id", "user_id", "searches", "visit"])
+    )

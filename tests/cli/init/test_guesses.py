@@ -153,3 +153,11 @@ def test_rows_counted_within_each_user_are_an_order() -> None:
 )
 def test_the_positive_text_means_yes_or_is_the_rarest(cells: list[str], positive: str) -> None:
     assert positive_text(pl.Series("label", cells)) == positive
+
+
+def test_ids_of_lists_of_rows_are_no_features() -> None:
+    rows = pl.int_range(600, eager=True)
+    found = guess((rows // 3).alias("session_id"))
+    assert found.section is None
+    assert found.note == "a list of rows, by its name, for training.group or evaluation.group"
+    assert guess((rows % 9).alias("session_id")).section == {"kind": "categorical"}

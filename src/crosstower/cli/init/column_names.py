@@ -38,6 +38,7 @@ _ITEMS = _words(
     "item product movie film video artist track song ad news article doc post listing hotel app"
     " book game restaurant home sku asin isbn"
 )
+_LISTS = _words("request session impression search visit pageview")
 _EVENTS = _LABELS - {"label", "target", "y", "outcome", "income", "rating"}
 
 
@@ -86,6 +87,12 @@ def hints_time(name: str) -> bool:
 def names_user(name: str) -> bool:
     """Return whether a name is that of a user id."""
     return words_of(name) in (["user"], ["userid"], ["user", "id"])
+
+
+def names_list(name: str) -> bool:
+    """Return whether a name is that of the id of a list of rows, such as `request_id`."""
+    words = words_of(name)
+    return bool(words) and names_id(name) and words[0].removesuffix("id") in _LISTS
 
 
 def names_item(name: str) -> bool:

@@ -14,6 +14,7 @@ from crosstower.cli.init.column_names import (
     names_id,
     names_index,
     names_label,
+    names_list,
     names_order,
     names_outcome,
     names_time,
@@ -102,6 +103,10 @@ def _is_key(series: pl.Series) -> bool:
     return names_id(series.name) and series.n_unique() == len(series) >= MANY
 
 
+def _is_list(series: pl.Series) -> bool:
+    return names_list(series.name) and series.n_unique() >= MANY
+
+
 def _numbers_rows(series: pl.Series) -> bool:
     """Return whether a column increases by one per row."""
     if not series.dtype.is_integer() or len(series) < MANY or series.null_count():
@@ -133,6 +138,7 @@ _ROLES: tuple[tuple[Callable[[pl.Series], bool], Role, str], ...] = (
     (lambda s: names_outcome(s.name), "label", "outcome known only afterwards, by its name"),
     (lambda s: names_label(s.name), "label", "another label, by its name"),
     (_is_key, "other", "unique in each row"),
+    (_is_list, "other", "a list of rows, by its name, for training.group or evaluation.group"),
 )
 
 
