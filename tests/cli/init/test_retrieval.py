@@ -49,6 +49,18 @@ def test_users_with_few_rows_are_divided_by_time(each: int, kind: str) -> None:
     assert recipe.schema_.columns["history"].pooling == ("attention" if each < 3 else "bsarec")
 
 
+@pytest.mark.parametrize(("items", "share"), [(7, "88%"), (9_000, None)])
+def test_repeated_items_are_pointed_out(items: int, share: str | None) -> None:
+    rows = pl.int_range(600, eager=True)
+    frame = pl.DataFrame({"user": rows % 10, "item": rows % items, "click": [1] * 600})
+    source = open_source(frame)
+    text = starter_retrieval_recipe(source, path="rows.parquet", name="x", item="item", user="user")
+    lines = [line for line in text.splitlines() if "exclude_seen" in line]
+    assert len(lines) == (share is not None)
+    assert all(f"again: {share} of the positives are such items" in line for line in lines)
+    assert parse_recipe(text).retrieval.exclude_seen
+
+
 def test_searches_have_no_users() -> None:
     frame = worlds.make("restaurants", rows=4000).frame
     recipe = written(frame.drop("user_id"), item="restaurant_id")

@@ -37,6 +37,9 @@ _IDS_TRAINING = [
 ]
 """Settings of ids alone, which `python -m benchmarks ids_only` compares with other models."""
 
+_REPEATED = 0.1
+"""Share of positives from which repeated items are pointed out."""
+
 _HELD_OUT = 2
 """Rows of a user that leave_last_out takes for validation and test."""
 
@@ -129,6 +132,12 @@ def _belongs_to(frame: pl.DataFrame, column: str, item: str) -> bool:
     return len(values) > 0 and bool(values.all())
 
 
+def _repeated(frame: pl.DataFrame, user: str, item: str, positives: list[str]) -> float:
+    """Return the share of positives that repeat an item of their user."""
+    rows = frame.filter(pl.col(name) == 1 for name in positives) if positives else frame
+    return 1 - rows.select(user, item).n_unique() / max(rows.height, 1)
+
+
 def _retrieval(
     frame: pl.DataFrame, user: str | None, times: list[str], labels: list[str], item: str
 ) -> list[str]:
@@ -140,6 +149,12 @@ def _retrieval(
         lines += [f"  user: {plain(user)}", f"  history: {history}  # events extend it in a server"]
         lines += [f"  time: {plain(c)}" for c in times[:1]]
     lines += [f'  where: "{label} == 1"  # positives' for label in positives]
+    again = 0.0 if user is None else _repeated(frame, user, item, positives)
+    if again >= _REPEATED:
+        lines.append(
+            f"  exclude_seen: true  # false lists items of the history again: {again:.0%} of the"
+            " positives are such items"
+        )
     if frame[item].n_unique() <= (_SMALL if times or user is None else _SMALL_IF_SHARED):
         lines.append("  objective: full_softmax  # sampled_softmax above about 100,000 items")
     return lines
