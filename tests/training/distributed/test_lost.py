@@ -1,8 +1,9 @@
 import pytest
-from torch.distributed import TCPStore
+from torch.distributed import HashStore, TCPStore
 
 from crosstower.nn.world import ALONE
-from crosstower.training.distributed.lost import naming_lost
+from crosstower.training.distributed.lost import LostProcessError, naming_lost
+from crosstower.training.distributed.world import ProcessWorld
 
 from ...fixtures.processes import started
 from . import lost_worker
@@ -32,6 +33,19 @@ def test_all_others_end_when_a_process_is_gone_or_hangs(
     assert [process.returncode for process in others] == [4, 4], ends
     said = [out.startswith(words.format(rank=rank)) for rank, (out, _) in enumerate(ends)]
     assert any(said) if way == "SIGSTOP" else all(said), ends  # the first one may cut off others
+
+
+def test_a_process_that_was_cut_off_is_not_missing() -> None:
+    """Rank 1 ends first and cuts rank 0 off, while rank 2 hangs."""
+    store, worlds = HashStore(), [object.__new__(ProcessWorld) for _ in range(3)]
+    for rank, world in enumerate(worlds):
+        world.__dict__.update(store=store, rank=rank, size=3, timeout=3.0)
+    cut_off = pytest.raises(LostProcessError, match=r"^rank 0 lost another process")
+    with cut_off, naming_lost(worlds[0]):
+        raise RuntimeError("[gloo] Connection closed by peer")
+    in_vain = pytest.raises(LostProcessError, match=r"^rank 2 did not come to an exchange within")
+    with in_vain, naming_lost(worlds[1]):
+        raise RuntimeError("Timed out waiting 3000ms for recv operation")
 
 
 def test_other_errors_stay_as_they_are() -> None:

@@ -26,7 +26,8 @@ class LostProcessError(TrainingError):
 def naming_lost(world: World) -> Generator[None]:
     """Return a context in which a failed exchange is an error that names the missing processes.
 
-    When the time is over, the processes that wait report it to the store; the others are missing.
+    Processes whose exchange has failed report it to the store. When the time is over, those that
+    have not are missing.
 
     Args:
         world: of the training.
@@ -50,6 +51,8 @@ def _is_exchange(error: RuntimeError) -> bool:
 
 def _words(world: ProcessWorld, error: RuntimeError) -> str:
     again = "continue with: crosstower fit --resume RUN"
+    with suppress(RuntimeError):  # the store ended with its process
+        world.store.set(_key(world.rank), "")
     if "timed out" not in str(error).lower():  # a launcher knows which one, and why
         return f"rank {world.rank} lost another process, which ended or was cut off; {again}"
     names = " and ".join(f"rank {rank}" for rank in _missing(world))
@@ -61,12 +64,15 @@ def _words(world: ProcessWorld, error: RuntimeError) -> str:
 
 def _missing(world: ProcessWorld) -> list[int]:
     """Return the processes that do not report a failed exchange; one at least is missing."""
-    keys = {rank: f"crosstower/waited/{rank}" for rank in range(world.size)}
     deadline = time.monotonic() + GRACE
-    missing = [rank for rank in keys if rank != world.rank]
-    with suppress(RuntimeError):  # the store ended with its process
-        world.store.set(keys[world.rank], "")
+    missing = [rank for rank in range(world.size) if rank != world.rank]
+    with suppress(RuntimeError):
         while len(missing) > 1 and time.monotonic() < deadline:
             time.sleep(0.05)
-            missing = [rank for rank in missing if not world.store.check([keys[rank]])]
+            missing = [rank for rank in missing if not world.store.check([_key(rank)])]
     return missing
+
+
+def _key(rank: int) -> str:
+    """Return the key under which a process reports a failed exchange."""
+    return f"crosstower/waited/{rank}"
