@@ -51,6 +51,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", nargs="+", default=DATA)
     parser.add_argument("--models", nargs="+", default=names, metavar="NAME", choices=names)
     parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--first", type=json.loads, help="JSON, settings of the first trial")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--store", type=Path, default=Path("ids_only"))
     parser.add_argument("--table", action="store_true", help="print what the store has")
@@ -84,6 +85,8 @@ def measure(data: Table, name: str, options: argparse.Namespace) -> None:
     random, trials = np.random.default_rng(1), []
     for number in range(options.trials if model.draw else 0):
         settings = model.draw(random)
+        if number == 0 and options.first is not None:
+            settings = options.first
         tried = once(folder / f"trial-{number}.json", partial(model.tried, data, settings))
         trials.append(tried)
     if trials:
