@@ -67,7 +67,7 @@ def test_popular_items_are_those_with_most_training_rows(
     counts = funnel.retriever.items[COUNT].to_numpy()
     for query in (0, 5, 9):
         left = counts.astype(float)
-        left[queries.history(query)] = -1
+        left[queries.evaluation.history(query)] = -1
         assert sorted(counts[lists.shown["popular"][query]]) == sorted(np.sort(left)[-10:])
 
 
@@ -200,7 +200,8 @@ def test_drawn_queries_keep_their_relevant_items(queries: FunnelQueries) -> None
         ):
             assert mine[1][mine[0] == i].tolist() == theirs[1][theirs[0] == whole].tolist()
         assert few.columns.row(i) == queries.columns.row(whole)
-        assert few.history(i).tolist() == queries.history(whole).tolist()
+        own = few.evaluation.history(i).tolist()
+        assert own == queries.evaluation.history(whole).tolist()
 
 
 def test_drawn_queries_for_all_items_get_the_lists_of_all_queries(

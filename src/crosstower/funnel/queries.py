@@ -32,13 +32,12 @@ from crosstower.retrieval.data.evaluation_queries import (
 )
 from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
-from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.evaluate import earlier_of
-from crosstower.retrieval.inference import query_vectors
+from crosstower.retrieval.retrieved import evaluated_queries
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import COUNT, ID, read_queries
-from crosstower.retrieval.uninformed import informed_queries, query_segments
+from crosstower.retrieval.uninformed import query_segments
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id
@@ -90,10 +89,6 @@ class FunnelQueries:
             self.informed[kept],
             None if self.segments is None else tuple(self.segments[i] for i in kept.tolist()),
         )
-
-    def history(self, query: int) -> Indices:
-        """Return the places of the items in the history of a query's user."""
-        return self.evaluation.earlier.pairs(self.evaluation.users[[query]])[1]
 
 
 def sample_of(total: int, count: int, seed: int) -> Indices:
@@ -217,14 +212,8 @@ def _with_columns(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Funn
     """Add the raw columns and the vectors of the queries."""
     run, queries = funnel.retriever.run, found.evaluation
     frame = found.rows.take(queries.rows)
-    vectors = query_vectors(
-        funnel.retriever.model,
-        QueryEncoder(run.encoder, tower_columns_of(run.recipe), funnel.retriever.items[ID]),
-        PartialEncoder(run.encoder, tower_columns_of(run.recipe).query).encode(frame),
-        queries.users,
-        queries.earlier,
-        times=queries.times,
-    )
+    side = PartialEncoder(run.encoder, tower_columns_of(run.recipe).query)
+    vectors, informed = evaluated_queries(funnel.retriever, queries, side.encode(frame))
     skipped = [f"{n:,} rows left out for '{name}'" for name, n in found.rows.skipped.items()]
     return FunnelQueries(
         source=found.source.name,
@@ -232,7 +221,7 @@ def _with_columns(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Funn
         columns=_columns(funnel, found, frame, columns),
         vectors=vectors.numpy(),
         notes=(*skipped, *found.notes, *_seen_words(queries)),
-        informed=informed_queries(run.recipe, queries, vectors.numpy()),
+        informed=informed,
         segments=query_segments(run.recipe, frame),
     )
 

@@ -30,13 +30,12 @@ from crosstower.retrieval.data.evaluation_queries import EvaluationQueries, quer
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
-from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.index.vectors import Vectors, top_places
-from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.merged_lists import merged_lists, merges_sources
 from crosstower.retrieval.popular_items import PopularOrder
 from crosstower.retrieval.results import write_retrieval_report
+from crosstower.retrieval.retrieved import evaluated_queries
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import (
     COUNT,
@@ -48,7 +47,7 @@ from crosstower.retrieval.run_files import (
     read,
 )
 from crosstower.retrieval.sources.advice import serving_advice
-from crosstower.retrieval.uninformed import informed_queries, query_segments, with_popular
+from crosstower.retrieval.uninformed import query_segments, with_popular
 from crosstower.storage.folders import publish_changes
 from crosstower.training.history import report_of
 from crosstower.training.run import Run
@@ -98,14 +97,8 @@ def evaluate_retrieval_on(
         _seed_lists(run, seed, queries, compact, k, popular=popular, segments=segments)
         for seed in run.info.seeds
     ]
-    merged = list[Indices]()
-    if merges_sources(run.recipe):
-        merged = [
-            merged_lists(run, seed, queries, compact, k, segments=segments)
-            for seed in run.info.seeds
-        ]
     report = retrieval_report(
-        {next(iter(run.info.models)): lists},
+        {next(iter(run.info.models)): [shown for shown, _ in lists]},
         _baselines(run, queries, k),
         RelevantItems(
             queries.relevant,
@@ -115,7 +108,7 @@ def evaluate_retrieval_on(
         ),
         section.k,
         advice=serving_advice(run.recipe, run.place, len(table)),
-        merged=merged,
+        merged=[merged for _, merged in lists if merged is not None],
     )
     left_out = [f"{n:,} rows left out for '{c}'" for c, n in rows.skipped.items()]
     left_out += omission_words(_omitted(run, len(table)))
@@ -149,16 +142,19 @@ def _seed_lists(
     *,
     popular: PopularOrder,
     segments: tuple[Id | None, ...] | None,
-) -> Indices:
+) -> tuple[Indices, Indices | None]:
+    """Return the lists `[Q, k]` of the model, and those of all sources if the recipe has some."""
     retriever = Retriever.open(run, seed=seed)
-    encoder = QueryEncoder(run.encoder, tower_columns_of(run.recipe), retriever.items[ID])
-    found = query_vectors(
-        retriever.model, encoder, compact, queries.users, queries.earlier, times=queries.times
-    )
+    found, informed = evaluated_queries(retriever, queries, compact)
     vectors = Vectors.encode(retriever.vectors, "float32")
     shown = top_places(found, vectors, k, excluded=queries.seen)[0]
-    nothing = ~informed_queries(run.recipe, queries, found.numpy())
-    return with_popular(shown, nothing, queries, popular, segments)
+    shown = with_popular(shown, ~informed, queries, popular, segments)
+    if not merges_sources(run.recipe):
+        return shown, None
+    merged = merged_lists(
+        retriever, found.numpy(), queries, k, informed=informed, segments=segments
+    )
+    return shown, merged
 
 
 def _omitted(run: Run, items: int) -> dict[str, str]:

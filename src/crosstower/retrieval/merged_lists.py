@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from crosstower.data.batch import Batch
 from crosstower.data.progress import OnProgress
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.sources import MODEL, kinds_of
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
-from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.retrieval_data import RetrievalData
-from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
-from crosstower.retrieval.inference import query_vectors
-from crosstower.retrieval.retrieved import evaluated_candidates
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.retrieved import evaluated_candidates, evaluated_queries
 from crosstower.retrieval.retriever import Retriever
-from crosstower.retrieval.run_files import FOLDER, ID, load_lists, write_lists
-from crosstower.retrieval.uninformed import informed_queries, query_segments
+from crosstower.retrieval.run_files import FOLDER, load_lists, write_lists
+from crosstower.retrieval.uninformed import query_segments
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id
@@ -33,35 +31,25 @@ def merges_sources(recipe: Recipe) -> bool:
 
 
 def merged_lists(
-    run: Run,
-    seed: int,
+    retriever: Retriever,
+    vectors: NDArray[np.float32],
     queries: EvaluationQueries,
-    columns: Batch,
     k: int,
     *,
+    informed: NDArray[np.bool_],
     segments: Sequence[Id | None] | None = None,
 ) -> Indices:
     """Return the lists `[Q, k]` of all sources; -1 ends a list early.
 
     Args:
-        run: with sources.
-        seed: of the retrieval model.
+        retriever: with sources.
+        vectors: `[Q, D]` of the queries.
         queries: Q of them.
-        columns: encoded query columns `[Q]`.
         k: length of a list.
+        informed: `[Q]`, whether the query tower knows anything of a query.
         segments: `[Q]`, of the queries; None without segments.
 
     """
-    retriever, sides = Retriever.open(run, seed=seed), tower_columns_of(run.recipe)
-    vectors = query_vectors(
-        retriever.model,
-        QueryEncoder(run.encoder, sides, retriever.items[ID]),
-        columns,
-        queries.users,
-        queries.earlier,
-        times=queries.times,
-    ).numpy()
-    informed = informed_queries(run.recipe, queries, vectors)
     found = evaluated_candidates(
         retriever, vectors, queries, k, informed=informed, segments=segments
     ).places
@@ -81,7 +69,11 @@ def write_merged_lists(
     segments = query_segments(recipe, data.rows.take(queries.rows))
     columns, k = data.evaluation_batches["test"], retrieval_section_of(recipe).k[-1]
     for seed in run.info.seeds:
-        shown = merged_lists(run, seed, queries, columns, k, segments=segments)
+        retriever = Retriever.open(run, seed=seed)
+        vectors, informed = evaluated_queries(retriever, queries, columns)
+        shown = merged_lists(
+            retriever, vectors.numpy(), queries, k, informed=informed, segments=segments
+        )
         write_lists(_path(folder, seed), shown)
 
 

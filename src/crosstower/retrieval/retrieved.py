@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from crosstower.data.batch import Batch
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
-from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.data.query_encoder import QueryEncoder
+from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
+from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.run_files import ID
 from crosstower.retrieval.sources.merge import Merged, SourceRanks, ranks_at
 from crosstower.retrieval.sources.source import Part, SourceQuery
 from crosstower.retrieval.sources.sources import NOTHING
+from crosstower.retrieval.uninformed import informed_queries
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id
 
@@ -119,6 +125,29 @@ def retrieve_candidates(
     return _with_popular(found, nothing, retriever, queries, size=size, where=where)
 
 
+def evaluated_queries(
+    retriever: Retriever, queries: EvaluationQueries, columns: Batch
+) -> tuple[Tensor, NDArray[np.bool_]]:
+    """Return vectors `[Q, D]` of queries, and `[Q]`, whether the tower knows anything of each.
+
+    Args:
+        retriever: of the vectors.
+        queries: Q of them.
+        columns: encoded query columns `[Q]`.
+
+    """
+    run = retriever.run
+    vectors = query_vectors(
+        retriever.model,
+        QueryEncoder(run.encoder, tower_columns_of(run.recipe), retriever.items[ID]),
+        columns,
+        queries.users,
+        queries.earlier,
+        times=queries.times,
+    )
+    return vectors, informed_queries(run.recipe, queries, vectors.numpy())
+
+
 def evaluated_candidates(
     retriever: Retriever,
     vectors: NDArray[np.float32],
@@ -142,7 +171,7 @@ def evaluated_candidates(
     parts = list[Retrieved]()
     for start in range(0, len(queries), _AT_ONCE):
         mine = slice(start, start + _AT_ONCE)
-        histories = [queries.earlier.pairs(user[None])[1] for user in queries.users[mine]]
+        histories = [queries.history(i) for i in range(*mine.indices(len(queries)))]
         asked = queries_of(histories, None if segments is None else segments[mine])
         parts.append(
             retrieve_candidates(retriever, vectors[mine], asked, size, informed=informed[mine])

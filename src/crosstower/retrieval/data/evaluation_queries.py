@@ -42,6 +42,10 @@ class EvaluationQueries:
         """Return Q."""
         return len(self.rows)
 
+    def history(self, query: int) -> Indices:
+        """Return the places of the items in the history of a query's user."""
+        return self.earlier.pairs(self.users[[query]])[1]
+
     def cold(self) -> NDArray[np.bool_]:
         """Return `[Q]`, True for queries of users without an earlier row."""
         lengths = np.append(self.earlier.lengths(), 0)
