@@ -131,14 +131,14 @@ def test_rank_and_propensity_become_columns_if_the_plan_says_so(stages: list[Sta
     assert found.impressions["chance"].to_list() == [0.25] * 3
 
 
-def grouped(stage: Stage, **blend: Any) -> Stage:
+def grouped(stage: Stage) -> Stage:
     """The stage with a loss of groups, which are searches, and weights of rows."""
     plain = yaml.safe_load(stage.recipe.to_yaml())
     plain["schema"]["tasks"] = {
         "liked": {"kind": "binary", "loss": "jrc", "sample_weight": "importance"}
     }
     plain["training"]["group"] = "search"
-    return replace(stage, recipe=Recipe.model_validate(plain | blend))
+    return replace(stage, recipe=Recipe.model_validate(plain))
 
 
 def test_groups_are_requests_if_the_plan_says_so(stages: list[Stage]) -> None:

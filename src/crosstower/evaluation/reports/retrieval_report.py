@@ -72,12 +72,12 @@ def retrieval_report(
     slices = _slices(targets)
     recalls = {name: _recalls(shown[0], slices, targets, headline) for name, shown in lists.items()}
     main = models[0]
-    ndcg = np.mean([_ndcg(shown, targets, headline) for shown in lists[main.name]], axis=0)
+    ndcg = _mean_ndcg(lists[main.name], targets, headline)
     verdicts: list[str] = []
     if merged:
         models.append(_model(MERGED, merged, targets, ks, baseline=False))
-        own = np.mean([_ndcg(shown, targets, headline) for shown in merged], axis=0)
-        verdicts.append(_verdict(models[-1], main.name, own - ndcg, headline))
+        gap = _mean_ndcg(merged, targets, headline) - ndcg
+        verdicts.append(_verdict(models[-1], main.name, gap, headline))
         recalls[MERGED] = _recalls(merged[0], slices, targets, headline)
     for name, shown in baselines:
         models.append(_model(name, [shown], targets, ks, baseline=True))
@@ -127,6 +127,11 @@ def _verdict(model: ModelMetrics, name: str, gap: NDArray[np.float64], k: int) -
     else:
         verdict = f"{model.name} does not differ significantly from {name}"
     return f"{verdict}: NDCG@{k} {value:+.4f} (± {2 * error:.4f})."
+
+
+def _mean_ndcg(seeds: Sequence[Indices], targets: RelevantItems, k: int) -> NDArray[np.float64]:
+    """Return the NDCG per query `[Q]`, averaged over seeds."""
+    return np.mean([_ndcg(shown, targets, k) for shown in seeds], axis=0)
 
 
 def _ndcg(shown: Indices, targets: RelevantItems, k: int) -> NDArray[np.float64]:

@@ -95,10 +95,10 @@ def divided(
 
 def _draws(rows: pl.DataFrame, seed: int, group: str | None) -> Doubles:
     """Return uniform random numbers `[R]`, the same for the rows of a group."""
+    draws = np.random.default_rng(seed).random(rows.height + 1)
     if group is None:
-        return np.random.default_rng(seed).random(rows.height)
-    numbers = rows[group].rank("dense").fill_null(0).to_numpy()
-    return np.random.default_rng(seed).random(rows.height + 1)[numbers]
+        return draws[:-1]
+    return draws[rows[group].rank("dense").fill_null(0).to_numpy()]
 
 
 def trained_until_of(run: Run, cuts: Cuts) -> datetime:
