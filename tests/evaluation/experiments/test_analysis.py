@@ -74,6 +74,12 @@ def test_the_verdicts_name_the_better_arm_and_the_guardrail(report: ExperimentRe
     assert 850 < sum(report.users.values()) <= 900  # some never came
 
 
+def test_the_order_of_events_changes_no_digit(log: pl.DataFrame, report: ExperimentReport) -> None:
+    for seed in range(5):
+        shuffled = log.sample(fraction=1.0, shuffle=True, seed=seed)
+        assert experiment_report(shuffled, experiment()).plain() == report.plain()
+
+
 def test_segments_and_days_are_reported(log: pl.DataFrame, report: ExperimentReport) -> None:
     segments = {c.segment for c in report.segments}
     assert segments == {("device", "tv"), ("device", "phone")}

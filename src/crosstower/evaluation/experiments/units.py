@@ -118,7 +118,7 @@ def units_of(events: pl.DataFrame, experiment: Experiment) -> Units:
         pl.col(EXPERIMENT) == experiment.name,
         pl.col("type") == experiment.exposure,
         pl.col("time") >= experiment.start,
-    ).sort("time")
+    ).sort("time", maintain_order=True)
     columns = segment_columns(experiment).values()
     segments = [pl.col(name).drop_nulls().first() for name in columns]
     exposed = mine.group_by(UNIT, maintain_order=True).agg(
@@ -127,7 +127,7 @@ def units_of(events: pl.DataFrame, experiment: Experiment) -> Units:
         pl.col("time").first().alias(FIRST),
         *segments,
     )
-    frame = exposed.filter(pl.col("arms") == 1).drop("arms")
+    frame = exposed.filter(pl.col("arms") == 1).drop("arms").sort(UNIT)
     without = dict[str, int]()
     for name, metric in experiment.metrics.items():
         frame = frame.join(
@@ -166,7 +166,7 @@ def _sums(events: pl.DataFrame, metric: Metric, name: str) -> pl.DataFrame:
     total = {
         "count": mine.sum(),
         "any": mine.any(),
-        "value": pl.col("value").filter(mine).sum(),
+        "value": pl.col("value").filter(mine).sort().sum(),  # the same in any order of the rows
     }[metric.of]
     sums = [total.cast(pl.Float64).alias(name)]
     if metric.per is not None:
