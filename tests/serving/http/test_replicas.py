@@ -102,7 +102,8 @@ def until(fact: Callable[[], bool]) -> None:
 
 
 def behind(server: Server) -> tuple[int, Any]:
-    response = httpx.get(f"{server.url}/readyz", timeout=30)
+    with server.client() as client:
+        response = client.get("/readyz")
     return response.status_code, response.json().get("state_behind")
 
 
