@@ -55,7 +55,7 @@ def trained(name: str, folder: Path) -> Run:
         "model": model,
         "calibration": {"method": "platt"},
         "training": {"epochs": 1, "batch_size": 128, "learning_rate": 0.01},
-        "evaluation": {"baselines": []},
+        "evaluation": {"baselines": [], "importance": False},
     }
     return fit(Recipe.model_validate(plain), data=labelled(600, 0), out=folder, quiet=True)
 
