@@ -36,14 +36,9 @@ def features(
     """
     from crosstower.cli.job_progress import job_progress
     from crosstower.funnel.features import retrieval_features
-    from crosstower.storage.files import (
-        refuse_missing_folder,
-        refuse_parquet_output,
-        write_parquet,
-    )
+    from crosstower.storage.files import refuse_parquet_output, write_parquet
 
     refuse_parquet_output(output, force=force, error=DataError)
-    refuse_missing_folder(output, error=DataError)
     with job_progress("rows") as on_progress:
         found = retrieval_features(run, data, on_progress=on_progress)
     write_parquet(found.frame, output)

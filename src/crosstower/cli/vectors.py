@@ -55,10 +55,9 @@ def export(
     from dataclasses import asdict
 
     from crosstower.serving.vectors.export import export_vectors
-    from crosstower.storage.files import refuse_missing_folder, refuse_parquet_output
+    from crosstower.storage.files import refuse_parquet_output
 
     refuse_parquet_output(output, force=force, error=DataError)
-    refuse_missing_folder(output, error=DataError)
     if since is None:
         _write_all(run, output, users=users, rows=rows, as_json=as_json)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,7 @@ from crosstower.data.tally import Tally
 from crosstower.errors import DataError, RunError
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Precision
-from crosstower.storage.files import refuse_other_format, replacing
+from crosstower.storage.files import refuse_missing_folder, refuse_other_format, replacing
 from crosstower.training.run import Run
 from crosstower.values.addresses.address import Place, place_of
 from crosstower.values.addresses.remote import exists
@@ -46,13 +47,15 @@ def predict_file(
     `precision` are those of `Ranker.score`.
 
     Raises:
-        RunError: the output already exists (and not `force`), cannot be written, or has the suffix
-            of another format.
+        RunError: the output already exists (and not `force`), has no folder, cannot be written, or
+            has the suffix of another format.
         DataError: the rows lack a column or hold a bad cell.
 
     """
     place = place_of(output, error=RunError)
     refuse_other_format(place, error=RunError)
+    if isinstance(place, Path):
+        refuse_missing_folder(place, error=RunError)
     if not force:
         _refuse_existing(place)
     raw = source_of(run.recipe.data.at(str(data)))

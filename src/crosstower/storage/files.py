@@ -127,6 +127,7 @@ def refuse_parquet_output(path: Path, *, force: bool, error: type[CrosstowerErro
 
     """
     refuse_other_format(path, error=error)
+    refuse_missing_folder(path, error=error)
     if path.exists() and not force:
         raise error(f"{path}: already exists; choose another with -o, or give --force")
 
