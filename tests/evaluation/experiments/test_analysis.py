@@ -80,6 +80,17 @@ def test_the_order_of_events_changes_no_digit(log: pl.DataFrame, report: Experim
         assert experiment_report(shuffled, experiment()).plain() == report.plain()
 
 
+def test_a_segment_that_no_event_has_is_noted(log: pl.DataFrame, report: ExperimentReport) -> None:
+    found = experiment_report(log.drop("query.device"), experiment())
+    assert (found.segments, found.lifts) == ((), report.lifts)
+    words = (
+        "No event has the segment 'device', so it is not reported: give it in the query of requests"
+        " or events; if it is a column of the bundle's query, it may also be put for users, for a"
+        " report from the state of the server."
+    )
+    assert found.notes == (words, *report.notes)
+
+
 def test_segments_and_days_are_reported(log: pl.DataFrame, report: ExperimentReport) -> None:
     segments = {c.segment for c in report.segments}
     assert segments == {("device", "tv"), ("device", "phone")}

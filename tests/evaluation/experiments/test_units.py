@@ -1,6 +1,7 @@
 """Users and their metrics against a loop over events."""
 
 import json
+import math
 from datetime import timedelta
 
 import polars as pl
@@ -104,7 +105,11 @@ def test_times_without_a_zone_are_utc(log: pl.DataFrame) -> None:
     ("change", "words"),
     [
         (lambda e: e.drop("attributes.arm"), "no column 'attributes.arm', so no event belongs"),
-        (lambda e: e.drop("query.device"), "no column 'query.device'"),
+        (lambda e: e.with_columns(pl.col("value").cast(pl.String)), "'value' must have numbers"),
+        (
+            lambda e: e.with_columns(value=pl.when(type="purchase").then(math.nan)),
+            r"'value': expected finite numbers, or null .* in [\d,]+ of [\d,]+ events",
+        ),
         (lambda e: e.drop("value"), "no column 'value'"),
         (lambda e: e.with_columns(time=pl.lit("today")), "must have dates with a time, got String"),
         (

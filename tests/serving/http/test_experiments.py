@@ -270,6 +270,17 @@ def test_requests_of_arms_are_checked(tmp_path: Path, old: str, new: str, words:
         RunningExperiments(load_experiments(path), Limits(), ServerMetrics())
 
 
+def test_segments_that_no_request_can_have_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "segments.yaml"
+    path.write_text(TEXT.replace("holdout", "segments: [city, device]\n    holdout"))
+    running = RunningExperiments(load_experiments(path), Limits(), ServerMetrics())
+    (words,) = running.unknown_segments(["city", "guests"])
+    assert words == (
+        "experiment 'percentiles': segment 'device' is no column of the query (city, guests), so"
+        " requests and users cannot have it; events can, in their query"
+    )
+
+
 def test_only_the_active_experiment_treats_requests(tmp_path: Path) -> None:
     plain = read_yaml(TEXT)["experiments"][0]
     assert plain["name"] == "percentiles"

@@ -53,7 +53,8 @@ def experiment_report(
         until: end of the comparison, with a zone; None for the end of the experiment.
 
     Raises:
-        DataError: a column is missing, or no event belongs to the experiment.
+        DataError: a column is missing, a value is not a finite number, or no event belongs to the
+            experiment.
 
     """
     found = events_of(events, experiment, until)
@@ -156,6 +157,8 @@ def _segments(units: pl.DataFrame, experiment: Experiment) -> Iterator[Compariso
     if primary is None:
         return
     for column in experiment.segments:
+        if f"query.{column}" not in units.columns:
+            continue
         texts = units.with_columns(pl.col(f"query.{column}").cast(pl.String).fill_null("missing"))
         sizes = texts[f"query.{column}"].value_counts(sort=True).head(MOST_SEGMENTS)
         for value in sizes[f"query.{column}"]:
@@ -236,6 +239,12 @@ def _notes(experiment: Experiment, units: Units) -> Iterator[str]:
     for name, count in units.without_value.items():
         if count:
             yield f"{name}: events without a value count as 0; number of such events: {count:,}."
+    for name in units.without_column:
+        yield (
+            f"No event has the segment '{name}', so it is not reported: give it in the query of"
+            " requests or events; if it is a column of the bundle's query, it may also be put for"
+            " users, for a report from the state of the server."
+        )
     if len(experiment.metrics) > 1:
         yield (
             f"Only {experiment.primary_metric} decides; with several metrics, some differ by"

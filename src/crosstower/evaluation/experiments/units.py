@@ -33,12 +33,14 @@ class Units:
             days before the start; of ratios also their denominators `..._per`.
         several_arms: number of users who were seen in several arms and are omitted.
         without_value: number of events without a value, by metric; they count as 0.
+        without_column: segments that no event has.
 
     """
 
     frame: pl.DataFrame
     several_arms: int
     without_value: dict[str, int]
+    without_column: tuple[str, ...] = ()
 
 
 def events_of(events: pl.DataFrame, experiment: Experiment, until: datetime | None) -> pl.DataFrame:
@@ -50,13 +52,15 @@ def events_of(events: pl.DataFrame, experiment: Experiment, until: datetime | No
         until: end of the comparison; None for the end of the experiment.
 
     Raises:
-        DataError: a column is missing, or no exposure belongs to the experiment.
+        DataError: a column is missing, a value is not a finite number, or no exposure belongs to
+            the experiment.
 
     """
     events = with_segments(_with_tags(events), experiment)
     for name in _needed(experiment):
         if name not in events.columns:
             raise DataError(_missing(name, events))
+    _check_values(events, experiment)
     unit = text_of(events["user"])
     if experiment.anonymous == "request":
         requests = "request " + text_of(events["request_id"])
@@ -119,8 +123,10 @@ def units_of(events: pl.DataFrame, experiment: Experiment) -> Units:
         pl.col("type") == experiment.exposure,
         pl.col("time") >= experiment.start,
     ).sort("time", maintain_order=True)
-    columns = segment_columns(experiment).values()
-    segments = [pl.col(name).drop_nulls().first() for name in columns]
+    columns = segment_columns(experiment)
+    absent = tuple(name for name, column in columns.items() if column not in events.columns)
+    kept = [column for column in columns.values() if column in events.columns]
+    segments = [pl.col(name).drop_nulls().first() for name in kept]
     exposed = mine.group_by(UNIT, maintain_order=True).agg(
         pl.col(ARM).n_unique().alias("arms"),
         pl.col(ARM).first().alias("arm"),
@@ -140,7 +146,8 @@ def units_of(events: pl.DataFrame, experiment: Experiment) -> Units:
             values = events.filter(pl.col("type") == metric.event)["value"]
             without[name] = values.null_count()
     counted = pl.col("^.*:(top|before)(_per)?$").fill_null(0.0)
-    return Units(frame.with_columns(counted), exposed.height - frame.height, without)
+    omitted = exposed.height - frame.height
+    return Units(frame.with_columns(counted), omitted, without, absent)
 
 
 def _outcomes(events: pl.DataFrame, units: pl.DataFrame, name: str, metric: Metric) -> pl.DataFrame:
@@ -175,12 +182,33 @@ def _sums(events: pl.DataFrame, metric: Metric, name: str) -> pl.DataFrame:
 
 
 def _needed(experiment: Experiment) -> list[str]:
-    names = ["type", "time", "user", EXPERIMENT, ARM, *segment_columns(experiment).values()]
-    if any(metric.of == "value" for metric in experiment.metrics.values()):
+    names = ["type", "time", "user", EXPERIMENT, ARM]
+    if _valued(experiment):
         names.append("value")
     if experiment.anonymous == "request":
         names.append("request_id")
     return names
+
+
+def _valued(experiment: Experiment) -> bool:
+    """Return whether a metric sums the values of events."""
+    return any(metric.of == "value" for metric in experiment.metrics.values())
+
+
+def _check_values(events: pl.DataFrame, experiment: Experiment) -> None:
+    if not _valued(experiment):
+        return
+    values = events["value"]
+    if not (values.dtype.is_numeric() or values.dtype == pl.Null):
+        raise DataError(
+            f"events: column 'value' must have numbers, got {values.dtype}; export the events with:"
+            " crosstower events"
+        )
+    if bad := (~values.cast(pl.Float64).is_finite()).sum():
+        raise DataError(
+            f"events: column 'value': expected finite numbers, or null for none, got NaN or an"
+            f" infinite number in {bad:,} of {events.height:,} events; correct them"
+        )
 
 
 def _utc(times: pl.Series) -> pl.Series:
@@ -204,12 +232,6 @@ def _missing(name: str, events: pl.DataFrame) -> str:
         return (
             f"events: no column '{name}', so no event belongs to an experiment; start the server"
             " with --experiments, and export its events with: crosstower events"
-        )
-    if name.startswith("query."):
-        segment = name.removeprefix("query.")
-        return (
-            f"events: no column '{name}', so no user has a segment '{segment}'; give '{segment}' in"
-            " the query of requests, or put it for users and report from the state of the server"
         )
     hint = did_you_mean(name, events.columns)
     return f"events: no column '{name}'{hint}; columns: {', '.join(events.columns)}"

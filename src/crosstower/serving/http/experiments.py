@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,8 @@ from crosstower.serving.http.settings import Limits
 from crosstower.serving.http.treatment import Treatment
 from crosstower.serving.state.events import Event, now
 from crosstower.values.ids import Id, id_of
+
+_LOG = logging.getLogger("uvicorn.error")
 
 ALLOWED = frozenset({"blend", "rules", "explore", "candidates"})
 """Fields of a request that an arm may set, as far as requests have them."""
@@ -116,6 +119,8 @@ class RunningExperiments:
     def check(self, live: Live, bundle: str | None = None) -> None:
         """Make one request per arm of a bundle, so that no arm fails when users meet it.
 
+        Segments that neither a request nor a user can have are logged.
+
         Args:
             live: the open bundle.
             bundle: its path if arms name it; None for the main bundle.
@@ -126,6 +131,9 @@ class RunningExperiments:
         """
         if live.funnel is None:
             return
+        if bundle is None:
+            for words in self.unknown_segments(live.funnel.query_columns):
+                _LOG.warning(words)
         query = dict.fromkeys(live.funnel.needed_columns)
         mine = [
             (one.name, name)
@@ -143,6 +151,23 @@ class RunningExperiments:
                 raise ServeError(
                     f"experiment '{experiment}', arm '{name}': the bundle cannot serve it: {error}"
                 ) from error
+
+    def unknown_segments(self, columns: Sequence[str]) -> Iterator[str]:
+        """Yield a sentence for each segment that is no column of a bundle's query.
+
+        Args:
+            columns: of the query.
+
+        """
+        for one in self._experiments:
+            for name in one.segments:
+                if name not in columns:
+                    known = ", ".join(columns) or "none"
+                    yield (
+                        f"experiment '{one.name}': segment '{name}' is no column of the query"
+                        f" ({known}), so requests and users cannot have it; events can, in their"
+                        " query"
+                    )
 
     def describe(self, user: Any, versions: Mapping[str, str]) -> list[ExperimentSummary]:
         """Return the experiments, and the arm of a user in each if one is given.
