@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from crosstower.errors import DataError
+from crosstower.errors import DataError, QueryError
 from crosstower.fitting.off_policy.estimators import (
     all_estimates,
     direct_method,
@@ -300,8 +300,6 @@ def test_an_action_that_a_row_does_not_have_is_never_taken(temperature):
 @pytest.mark.parametrize(
     ("scores", "temperature", "words"),
     [
-        (np.ones((2, 2)), -1.0, "temperature: .* got -1.0"),
-        (np.ones((2, 2)), math.nan, "temperature: .* got nan"),
         (np.ones(3), 1.0, r"matrix \[rows, actions\], got shape \(3,\)"),
         (np.ones((3, 0)), 1.0, r"matrix \[rows, actions\], got shape \(3, 0\)"),
         (np.array([[1.0, 2.0], [np.nan, 2.0]]), 1.0, "got nan in row 1"),
@@ -312,6 +310,12 @@ def test_an_action_that_a_row_does_not_have_is_never_taken(temperature):
 def test_bad_scores_are_named(scores, temperature, words):
     with pytest.raises(DataError, match=words):
         policy_probabilities(scores, temperature)
+
+
+@pytest.mark.parametrize("temperature", [-1.0, math.nan, math.inf])
+def test_a_temperature_is_a_number_of_0_or_more(temperature):
+    with pytest.raises(QueryError, match=f"temperature: .* got {temperature}"):
+        policy_probabilities(np.ones((2, 2)), temperature)
 
 
 def open_bandit():

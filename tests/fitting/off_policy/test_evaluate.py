@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 
 from crosstower.blending.blender import fit_blend
-from crosstower.errors import DataError, RunError
+from crosstower.errors import DataError, QueryError, RunError
 from crosstower.fitting.fit import fit
 from crosstower.fitting.off_policy.evaluate import evaluate_policy
 from crosstower.fitting.off_policy.importance import Estimate
@@ -150,16 +150,20 @@ def test_a_blend_orders_where_the_run_has_one(
         (
             {"propensity": "place"},
             DataError,
-            "'place': expected the probability .* got [23] and",
+            "'place': expected the probability .* got [23]; rows without one:",
         ),
         ({"propensity": "dwell"}, DataError, r"in \(0, 1\]"),
-        ({"propensity": "context"}, DataError, "column 'context': .* got '[abcd]' and 5,"),
+        (
+            {"propensity": "context"},
+            DataError,
+            "column 'context': .* got '[abcd]'; rows without one: 5,",
+        ),
         ({"item_columns": ["place"]}, DataError, r"'place': .* several for item_id 10\d;"),
         ({"slot": "dwell"}, DataError, "at most 100 positions, got [12],"),
-        ({"temperature": -1.0}, DataError, "temperature: .* got -1.0"),
-        ({"clip": 0.0}, DataError, "clip: .* got 0.0"),
-        ({"refits": 1}, RunError, "refits: expected 0, or at least 2 training runs"),
-        ({"target_actions": "place"}, RunError, "target_actions: 'place' names actions without"),
+        ({"temperature": -1.0}, QueryError, "temperature: .* got -1.0"),
+        ({"clip": 0.0}, QueryError, "clip: .* got 0.0"),
+        ({"refits": 1}, QueryError, "refits: expected 0, or at least 2 training runs"),
+        ({"target_actions": "place"}, QueryError, "target_actions: 'place' names actions without"),
         ({"target": "context"}, DataError, "target column 'context': expected the chance"),
         ({"target": "dwell"}, DataError, r"target column 'dwell': expected chances in \[0, 1\]"),
     ],
@@ -173,7 +177,9 @@ def test_bad_questions_are_named(
 
 def test_bad_logs_are_named(bandit_run: Run, bandit_rows: pl.DataFrame) -> None:
     rows = bandit_rows.head(200)
-    with pytest.raises(DataError, match=r"'propensity': .* got None and 199 more of 200 rows"):
+    with pytest.raises(
+        DataError, match=r"'propensity': .* got None; rows without one: 200 of 200;"
+    ):
         evaluate_policy(bandit_run, **ASK, data=rows.with_columns(propensity=pl.lit(None)))
     first = pl.int_range(pl.len()) == 0
     nobody = rows.with_columns(item_id=pl.when(first).then(None).otherwise("item_id"))

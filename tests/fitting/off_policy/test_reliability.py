@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -21,6 +23,21 @@ def test_informative_rows_are_counted_by_their_weights() -> None:
     assert (
         policy_report(numbers, FACTS).gains["model"].informative_rows == rows["model:target"].sum()
     )
+
+
+def test_clipped_weights_count_as_far_as_they_are_used() -> None:
+    """1 of 25 rows with a reward has a weight of 100, the others have one of 1."""
+    place = pl.int_range(pl.len())
+    rows = decisions().with_columns(
+        reward=pl.when(place < 25).then(1.0).otherwise(0.0),
+        propensity=pl.when(place == 0).then(0.01).otherwise(1.0),
+    )
+    rows = rows.with_columns(pl.lit(1.0).alias("model:target"))
+    for clip, expected in ((None, 124**2 / 10_024), (4.0, 28**2 / 40), (1.0, 25.0)):
+        report = policy_report(rows, replace(FACTS, clip=clip))
+        assert report.gains["model"].informative_rows == pytest.approx(expected)
+        few = any(words.startswith("model: only 1.5 effective") for words in report.warnings)
+        assert few == (clip is None)
 
 
 def test_good_logs_give_no_warning() -> None:

@@ -41,8 +41,8 @@ def test_too_few_unusual_rewards_give_no_verdict_however_narrow_the_interval(usu
     low, high = report.gains["model"].estimate.interval()
     assert not low < 0 < high
     assert report.gains["model"].informative_rows == pytest.approx(9.0)
-    told = "9 effective rows with a reward other than the median, too few for a verdict."
-    assert report.verdict().endswith(f"rests on {told}")
+    told = "the effective number of those with a reward other than the median is 9."
+    assert report.verdict().endswith(f"rests on too few rows for a verdict: {told}")
     assert report.warnings[0].startswith("model: only 9.0 effective rows have a reward other than")
     assert not any(words.startswith("uniform") for words in report.warnings)
 

@@ -62,7 +62,11 @@ def policy_report(
             raise DataError(_NO_OVERLAP[name].format(rows=f"{decisions.height:,}"))
     known = refits or {}
     found = {name: _estimates(decisions, name, facts.clip, known.get(name)) for name in names}
-    warnings = [words for name in names for words in weight_warnings(decisions, name, found[name])]
+    warnings = [
+        words
+        for name in names
+        for words in weight_warnings(decisions, name, found[name], facts.clip)
+    ]
     judged = [name for name in names if name != "uniform"]
     slots, without_overlap = _slots(decisions, judged, facts.clip)
     return PolicyReport(
@@ -120,7 +124,7 @@ def _gain(decisions: pl.DataFrame, policy: str, clip: float | None) -> Gain:
     modelled = f"{policy}:expected" in decisions.columns
     estimate = _value(decisions, policy, clip, minus=decisions["reward"])
     estimator = "doubly robust" if modelled else "inverse propensity"
-    return Gain(estimate, informative_rows(decisions, policy), estimator)
+    return Gain(estimate, informative_rows(decisions, policy, clip), estimator)
 
 
 def _overlaps(decisions: pl.DataFrame, policy: str) -> bool:

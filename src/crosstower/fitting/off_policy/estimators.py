@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstower.errors import DataError
+from crosstower.errors import DataError, QueryError
 from crosstower.evaluation.metrics.values import refuse
 from crosstower.fitting.off_policy.importance import (
     Estimate,
@@ -221,12 +221,12 @@ def policy_probabilities(scores: NDArray[Any], temperature: float) -> Floats:
         temperature: 0 or more, in units of the scores.
 
     Raises:
-        DataError: `scores` is not a matrix, a row is NaN, +inf or has no action, or the temperature
-            is negative.
+        DataError: `scores` is not a matrix, or a row is NaN, +inf or has no action.
+        QueryError: the temperature is negative, or not a finite number.
 
     """
     if not 0.0 <= temperature < math.inf:
-        raise DataError(f"temperature: expected a finite number of 0 or more, got {temperature}")
+        raise QueryError(f"temperature: expected a finite number of 0 or more, got {temperature}")
     if scores.ndim != 2 or scores.shape[1] == 0:
         raise DataError(f"scores: expected a matrix [rows, actions], got shape {scores.shape}")
     best = scores.max(axis=1, keepdims=True).astype(np.float64)

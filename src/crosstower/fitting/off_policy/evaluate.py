@@ -21,7 +21,7 @@ from crosstower.data.held_out import held_out_columns
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.sources.source import FrameSource, Source, require_columns
 from crosstower.data.tally import Tally
-from crosstower.errors import DataError, RunError, did_you_mean
+from crosstower.errors import DataError, QueryError, RunError, did_you_mean
 from crosstower.fitting.off_policy.actions import actions_of, item_columns_of, target_chances
 from crosstower.fitting.off_policy.comparison import policy_report
 from crosstower.fitting.off_policy.estimators import inverse_propensity
@@ -88,6 +88,8 @@ def evaluate_policy(
             test rows are not available.
         DataError: a column is missing, a number is out of its range, there are too many pairs, or
             the policy takes none of the logged actions.
+        QueryError: a number of `temperature`, `clip` or `refits` is out of its range, or there are
+            `target_actions` without a `target`.
 
     """
     run = Run.of(run)
@@ -132,9 +134,11 @@ def evaluate_policy(
 
 def _check_counts(refits: int, target: str | None, target_actions: str | None) -> None:
     if refits < 0 or refits == 1:
-        raise RunError(f"refits: expected 0, or at least 2 training runs to compare, got {refits}")
+        raise QueryError(
+            f"refits: expected 0, or at least 2 training runs to compare, got {refits}"
+        )
     if target_actions is not None and target is None:
-        raise RunError(
+        raise QueryError(
             f"target_actions: '{target_actions}' names actions without probabilities; give --target"
             " as well (in Python: target)"
         )
@@ -242,8 +246,8 @@ def _known(frame: pl.DataFrame, task: str, propensity: str, slot: str | None) ->
     if not good.all():
         raise DataError(
             f"column '{propensity}': expected the probability of the logged action, in (0, 1], got"
-            f" {frame[propensity].filter(~good)[0]!r} and {(~good).sum() - 1:,} more of"
-            f" {frame.height:,} rows; give the column of propensities, or omit those rows"
+            f" {frame[propensity].filter(~good)[0]!r}; rows without one: {(~good).sum():,} of"
+            f" {frame.height:,}; give the column of propensities, or omit those rows"
         )
     known = [frame[label_name(task)].alias("reward"), chances.alias("propensity")]
     if slot is None:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.errors import DataError
+from crosstower.errors import DataError, QueryError
 from crosstower.evaluation.metrics.values import refuse
 
 Numbers = pl.Series | NDArray[Any]
@@ -76,6 +76,7 @@ def weights_of(propensity: Numbers, target: Numbers, clip: float | None, rows: i
 
     Raises:
         DataError: lengths differ, a number is out of its range, or all weights are 0.
+        QueryError: `clip` is not above 0.
 
     """
     same_length(reward=rows, propensity=len(propensity), target=len(target))
@@ -97,7 +98,7 @@ def weights_of(propensity: Numbers, target: Numbers, clip: float | None, rows: i
     if clip is None:
         return Weights(weights, largest, 0)
     if not clip > 0.0:
-        raise DataError(f"clip: expected the largest weight, above 0, or None, got {clip}")
+        raise QueryError(f"clip: expected the largest weight, above 0, or None, got {clip}")
     return Weights(np.minimum(weights, clip), largest, int(np.sum(weights > clip)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from crosstower.fitting.off_policy.estimators import on_policy
@@ -17,13 +18,16 @@ _SLACK = 0.01  # propensities are often stored with a few digits
 _MODEL_ERROR = 0.1  # relative error of the reward model's mean
 
 
-def weight_warnings(decisions: pl.DataFrame, policy: str, found: dict[str, Estimate]) -> list[str]:
+def weight_warnings(
+    decisions: pl.DataFrame, policy: str, found: dict[str, Estimate], clip: float | None
+) -> list[str]:
     """Return reasons not to rely on the weighted estimates of a policy.
 
     Args:
         decisions: `[B]` rows, as `policy_report` takes them.
         policy: name.
         found: its estimates by estimator.
+        clip: largest weight; None for no limit.
 
     """
     warnings, size = list[str](), found["inverse_propensity"].effective_sample_size
@@ -33,7 +37,7 @@ def weight_warnings(decisions: pl.DataFrame, policy: str, found: dict[str, Estim
             f" than {_SMALL_SHARE:.0%}: the values rest on few rows; clip the weights, or raise the"
             " temperature."
         )
-    if (informative := informative_rows(decisions, policy)) < INFORMATIVE_ROWS:
+    if (informative := informative_rows(decisions, policy, clip)) < INFORMATIVE_ROWS:
         warnings.append(
             f"{policy}: only {informative:.1f} effective rows have a reward other than the median,"
             f" fewer than {INFORMATIVE_ROWS:g}: its intervals are too narrow; give more rows."
@@ -78,10 +82,12 @@ def model_warnings(decisions: pl.DataFrame, policies: Sequence[str]) -> list[str
     ]
 
 
-def informative_rows(decisions: pl.DataFrame, policy: str) -> float:
-    """Return (Σw)² / Σw² over the rows whose reward is not the median."""
+def informative_rows(decisions: pl.DataFrame, policy: str, clip: float | None = None) -> float:
+    """Return (Σw)² / Σw² over rows whose reward is not the median; `clip` limits the weights."""
     unusual = decisions.filter(pl.col("reward") != pl.col("reward").median())
     weights = (unusual[f"{policy}:target"] / unusual["propensity"]).to_numpy()
+    if clip is not None:
+        weights = np.minimum(weights, clip)
     squares = float((weights**2).sum())
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 

@@ -138,8 +138,8 @@ def _judgement(gain: Gain) -> str:
     low, high = gain.estimate.interval()
     if gain.informative_rows < INFORMATIVE_ROWS:
         return (
-            f"rests on {gain.informative_rows:.0f} effective rows with a reward other than the"
-            " median, too few for a verdict"
+            "rests on too few rows for a verdict: the effective number of those with a reward other"
+            f" than the median is {gain.informative_rows:.0f}"
         )
     if low <= 0.0 <= high:
         return "is not significant"
