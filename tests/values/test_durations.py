@@ -24,6 +24,13 @@ def test_other_values_are_refused_in_words(value):
         seconds_of(value)
 
 
+def test_text_has_a_unit() -> None:
+    with pytest.raises(ValueError, match=r"above 0: a number with a unit .* such as 7d, got '5'"):
+        seconds_of("5")
+    with pytest.raises(ValueError, match=r"above 0: seconds, or a number with a unit"):
+        seconds_of(-5)
+
+
 @pytest.mark.parametrize("text", ["7d", "90m", "36h", "1m", "45s", "0.5s", "14d"])
 def test_a_duration_is_written_as_it_is_read(text: str) -> None:
     assert duration_text(seconds_of(text)) == text

@@ -31,9 +31,10 @@ def seconds_of(value: Any) -> float:
     elif isinstance(value, str) and (found := _PATTERN.fullmatch(value.strip())):
         seconds = float(found[1]) * _SECONDS[found[2]]
     if not (math.isfinite(seconds) and seconds > 0):
+        number = "" if isinstance(value, str) else "seconds, or "
         raise ValueError(
-            "expected a duration above 0: seconds, or a number with a unit (s, m, h, d, w) such as"
-            f" 7d, got {value!r:.60}"
+            f"expected a duration above 0: {number}a number with a unit (s, m, h, d, w) such as 7d,"
+            f" got {value!r:.60}"
         )
     return seconds
 

@@ -49,6 +49,9 @@ def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
         ("labels: {window: soon}", "labels.window: expected a duration above 0"),
         ("rows: {valid: 0.49, test: 0.49}", "valid and test leave too few rows"),
         ("{", "not YAML"),
+        ("index: anm", "no index engine 'anm'; did you mean 'ann'"),
+        ("{index: exact, index_options: {nope: 1}}", "nope: unknown key"),
+        ("{index: ann, index_options: {m: -4}}", r"ann.m: unknown key; allowed: storage"),
     ],
 )
 def test_a_broken_plan_is_an_error(tmp_path: Path, text: str, match: str) -> None:

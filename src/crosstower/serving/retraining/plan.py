@@ -7,11 +7,12 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from crosstower.errors import RecipeError
+from crosstower.errors import QueryError, RecipeError
 from crosstower.recipe.arguments import path_of
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_mapping
+from crosstower.retrieval.index.registry import options_of
 from crosstower.serving.retraining.limits import GateLimits
 from crosstower.serving.state.impressions import IMPRESSION
 from crosstower.values.durations import Duration
@@ -165,6 +166,15 @@ class RetrainPlan(FrozenModel):
                 "rows: valid and test leave too few rows to train on; make their sum smaller than"
                 f" 0.9, got {self.rows.valid + self.rows.test:g}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _index(self) -> Self:
+        if self.index != "auto":
+            try:
+                options_of(self.index, self.index_options)
+            except QueryError as error:
+                raise ValueError(str(error)) from None
         return self
 
 

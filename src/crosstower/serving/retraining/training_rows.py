@@ -172,6 +172,8 @@ class EventRowMaker:
         return found
 
     def _check_types(self, events: pl.DataFrame) -> None:
+        if events.is_empty():
+            return
         types = set(events["type"].unique())
         found = ", ".join(sorted(types)) or "none"
         for column, label in self.tasks.items():
