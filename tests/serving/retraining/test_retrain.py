@@ -51,6 +51,11 @@ def test_only_events_before_a_time_count(attempt: Any) -> None:
         attempt([], until=datetime(2026, 1, 1))
 
 
+def test_a_time_before_the_first_event_is_named(attempt: Any) -> None:
+    with pytest.raises(DataError, match=r"no events yet; .* with --until, give a later time"):
+        attempt(film_events(0, 200), until=START - timedelta(days=1))
+
+
 @pytest.mark.parametrize(
     ("more", "error", "match"),
     [
@@ -74,7 +79,7 @@ def test_a_wrong_plan_is_refused_before_anything_is_trained(
 def test_no_events_and_no_state_are_errors(
     attempt: Any, live_films: LiveFilms, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match=r"no event of type 'click' .*types found: none"):
+    with pytest.raises(DataError, match="no events yet; let the server log impressions"):
         attempt([])
     with pytest.raises(ServeError, match="not the state of a server"):
         retrain(live_films.bundle.folder, tmp_path / "nowhere")

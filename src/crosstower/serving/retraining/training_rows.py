@@ -173,7 +173,10 @@ class EventRowMaker:
 
     def _check_types(self, events: pl.DataFrame) -> None:
         if events.is_empty():
-            return
+            raise DataError(
+                "no events yet; let the server log impressions (crosstower serve --log) and send it"
+                " events; with --until, give a later time"
+            )
         types = set(events["type"].unique())
         found = ", ".join(sorted(types)) or "none"
         for column, label in self.tasks.items():
