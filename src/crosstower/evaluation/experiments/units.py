@@ -183,22 +183,23 @@ def _sums(events: pl.DataFrame, metric: Metric, name: str) -> pl.DataFrame:
 
 def _needed(experiment: Experiment) -> list[str]:
     names = ["type", "time", "user", EXPERIMENT, ARM]
-    if _valued(experiment):
+    if _valued_types(experiment):
         names.append("value")
     if experiment.anonymous == "request":
         names.append("request_id")
     return names
 
 
-def _valued(experiment: Experiment) -> bool:
-    """Return whether a metric sums the values of events."""
-    return any(metric.of == "value" for metric in experiment.metrics.values())
+def _valued_types(experiment: Experiment) -> list[str]:
+    """Return the types of events whose values a metric sums."""
+    return [metric.event for metric in experiment.metrics.values() if metric.of == "value"]
 
 
 def _check_values(events: pl.DataFrame, experiment: Experiment) -> None:
-    if not _valued(experiment):
+    types = _valued_types(experiment)
+    if not types:
         return
-    values = events["value"]
+    values = events.filter(pl.col("type").is_in(types))["value"]
     if not (values.dtype.is_numeric() or values.dtype == pl.Null):
         raise DataError(
             f"events: column 'value' must have numbers, got {values.dtype}; export the events with:"
@@ -206,8 +207,9 @@ def _check_values(events: pl.DataFrame, experiment: Experiment) -> None:
         )
     if bad := (~values.cast(pl.Float64).is_finite()).sum():
         raise DataError(
-            f"events: column 'value': expected finite numbers, or null for none, got NaN or an"
-            f" infinite number in {bad:,} of {events.height:,} events; correct them"
+            "events: column 'value': expected finite numbers, or null for none, got NaN or an"
+            f" infinite number in {bad:,} of {len(values):,} events ({', '.join(types)}); correct"
+            " them"
         )
 
 
