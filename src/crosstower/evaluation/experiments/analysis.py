@@ -22,7 +22,12 @@ from crosstower.evaluation.experiments.report import (
 from crosstower.evaluation.experiments.sample_ratio import SampleRatio, sample_ratio
 from crosstower.evaluation.experiments.sequences import needed_error
 from crosstower.evaluation.experiments.specification import Experiment
-from crosstower.evaluation.experiments.units import Units, events_of, units_of
+from crosstower.evaluation.experiments.units import (
+    Units,
+    events_of,
+    segment_columns,
+    units_of,
+)
 from crosstower.evaluation.experiments.verdicts import (
     guardrail_words,
     mismatch_words,
@@ -156,15 +161,15 @@ def _segments(units: pl.DataFrame, experiment: Experiment) -> Iterator[Compariso
     primary = experiment.primary_metric
     if primary is None:
         return
-    for column in experiment.segments:
-        if f"query.{column}" not in units.columns:
+    for name, column in segment_columns(experiment).items():
+        if column not in units.columns:  # as a note says
             continue
-        texts = units.with_columns(pl.col(f"query.{column}").cast(pl.String).fill_null("missing"))
-        sizes = texts[f"query.{column}"].value_counts(sort=True).head(MOST_SEGMENTS)
-        for value in sizes[f"query.{column}"]:
-            part = texts.filter(pl.col(f"query.{column}") == value)
+        texts = units.with_columns(pl.col(column).cast(pl.String).fill_null("missing"))
+        sizes = texts[column].value_counts(sort=True).head(MOST_SEGMENTS)
+        for value in sizes[column]:
+            part = texts.filter(pl.col(column) == value)
             level = _level(experiment, sizes.height)
-            yield from _compare(part, experiment, primary, level, (column, value))
+            yield from _compare(part, experiment, primary, level, (name, value))
 
 
 def _sizes(
@@ -239,12 +244,13 @@ def _notes(experiment: Experiment, units: Units) -> Iterator[str]:
     for name, count in units.without_value.items():
         if count:
             yield f"{name}: events without a value count as 0; number of such events: {count:,}."
-    for name in units.without_column:
-        yield (
-            f"No event has the segment '{name}', so it is not reported: give it in the query of"
-            " requests or events; if it is a column of the bundle's query, it may also be put for"
-            " users, for a report from the state of the server."
-        )
+    for name, column in segment_columns(experiment).items():
+        if column not in units.frame.columns:
+            yield (
+                f"No event has the segment '{name}', so it is not reported: give it in the query of"
+                " requests or events; if it is a column of the bundle's query, it may also be put"
+                " for users, for a report from the state of the server."
+            )
     if len(experiment.metrics) > 1:
         yield (
             f"Only {experiment.primary_metric} decides; with several metrics, some differ by"

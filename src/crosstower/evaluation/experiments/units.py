@@ -29,18 +29,17 @@ class Units:
 
     Args:
         frame: `[U]` rows with `unit`, `arm`, `first` (time of the first exposure), the segment
-            columns, and per metric `METRIC:top`, with covariates also `METRIC:before`, from the
-            days before the start; of ratios also their denominators `..._per`.
+            columns that events have, and per metric `METRIC:top`, with covariates also
+            `METRIC:before`, from the days before the start; of ratios also their denominators
+            `..._per`.
         several_arms: number of users who were seen in several arms and are omitted.
         without_value: number of events without a value, by metric; they count as 0.
-        without_column: segments that no event has.
 
     """
 
     frame: pl.DataFrame
     several_arms: int
     without_value: dict[str, int]
-    without_column: tuple[str, ...] = ()
 
 
 def events_of(events: pl.DataFrame, experiment: Experiment, until: datetime | None) -> pl.DataFrame:
@@ -123,10 +122,8 @@ def units_of(events: pl.DataFrame, experiment: Experiment) -> Units:
         pl.col("type") == experiment.exposure,
         pl.col("time") >= experiment.start,
     ).sort("time", maintain_order=True)
-    columns = segment_columns(experiment)
-    absent = tuple(name for name, column in columns.items() if column not in events.columns)
-    kept = [column for column in columns.values() if column in events.columns]
-    segments = [pl.col(name).drop_nulls().first() for name in kept]
+    columns = [name for name in segment_columns(experiment).values() if name in events.columns]
+    segments = [pl.col(name).drop_nulls().first() for name in columns]
     exposed = mine.group_by(UNIT, maintain_order=True).agg(
         pl.col(ARM).n_unique().alias("arms"),
         pl.col(ARM).first().alias("arm"),
@@ -146,8 +143,7 @@ def units_of(events: pl.DataFrame, experiment: Experiment) -> Units:
             values = events.filter(pl.col("type") == metric.event)["value"]
             without[name] = values.null_count()
     counted = pl.col("^.*:(top|before)(_per)?$").fill_null(0.0)
-    omitted = exposed.height - frame.height
-    return Units(frame.with_columns(counted), omitted, without, absent)
+    return Units(frame.with_columns(counted), exposed.height - frame.height, without)
 
 
 def _outcomes(events: pl.DataFrame, units: pl.DataFrame, name: str, metric: Metric) -> pl.DataFrame:
