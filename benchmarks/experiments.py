@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.machine import describe
+from crosstower.evaluation.experiments.confidence_sequences import needed_error
 from crosstower.evaluation.experiments.cuped import adjusted
 from crosstower.evaluation.experiments.interleaving import PREFERENCE_SCALE, preference, team_draft
 from crosstower.evaluation.experiments.lifts import Lift, lift_of, means_of, per_user
-from crosstower.evaluation.experiments.sequences import needed_error
 
 DAYS, USERS = 28, 4_000
 EXPECTED = 0.05

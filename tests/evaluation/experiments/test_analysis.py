@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from crosstower.evaluation.experiments.analysis import experiment_report
+from crosstower.evaluation.experiments.confidence_sequences import half_width
 from crosstower.evaluation.experiments.report import ExperimentReport
-from crosstower.evaluation.experiments.sequences import half_width
 from crosstower.evaluation.experiments.units import events_of, units_of
 
 from ...fixtures.experiment_log import START, events, experiment

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from crosstower.errors import DataError
+from crosstower.evaluation.experiments.confidence_sequences import half_width, needed_error
 from crosstower.evaluation.experiments.interleaving import preference, team_draft
 from crosstower.evaluation.experiments.lifts import lift_of, means_of
-from crosstower.evaluation.experiments.sequences import half_width, needed_error
 
 
 def drafted(first: str, second: str, k: int, coins: tuple[int, ...]) -> str:

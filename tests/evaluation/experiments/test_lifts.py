@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from crosstower.evaluation.experiments.confidence_sequences import half_width
 from crosstower.evaluation.experiments.lifts import Mean, lift_of, means_of, per_user
-from crosstower.evaluation.experiments.sequences import half_width
 
 
 def test_a_ratio_has_the_variance_of_the_delta_method() -> None:

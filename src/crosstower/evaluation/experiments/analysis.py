@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from crosstower.evaluation.experiments.confidence_sequences import needed_error
 from crosstower.evaluation.experiments.credit import preferences
 from crosstower.evaluation.experiments.cuped import adjusted
 from crosstower.evaluation.experiments.lifts import Lift, lift_of, means_of, per_user
@@ -20,7 +21,6 @@ from crosstower.evaluation.experiments.report import (
     SampleSize,
 )
 from crosstower.evaluation.experiments.sample_ratio import SampleRatio, sample_ratio
-from crosstower.evaluation.experiments.sequences import needed_error
 from crosstower.evaluation.experiments.specification import Experiment
 from crosstower.evaluation.experiments.units import (
     Units,

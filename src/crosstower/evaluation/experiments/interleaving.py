@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from crosstower.errors import DataError
-from crosstower.evaluation.experiments.sequences import always_valid_p, half_width
+from crosstower.evaluation.experiments.confidence_sequences import always_valid_p, half_width
 from crosstower.evaluation.metrics.registry import Floats
 from crosstower.values.codes import hash_id
 

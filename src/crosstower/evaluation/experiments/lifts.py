@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstower.evaluation.experiments.sequences import always_valid_p, half_width
+from crosstower.evaluation.experiments.confidence_sequences import always_valid_p, half_width
 from crosstower.evaluation.metrics.registry import Floats
 from crosstower.values.arrays import Indices
 

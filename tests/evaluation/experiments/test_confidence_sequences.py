@@ -7,7 +7,11 @@ import pytest
 from scipy import integrate, stats
 
 from crosstower.errors import DataError
-from crosstower.evaluation.experiments.sequences import always_valid_p, half_width, needed_error
+from crosstower.evaluation.experiments.confidence_sequences import (
+    always_valid_p,
+    half_width,
+    needed_error,
+)
 
 RHO = 12.60056  # of confseq 0.0.11 for v_opt = 100 and alpha = 0.05: scale² = 1 / RHO
 
