@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crosstower.serving.http.gate import PLACE, Gate, Gates
+from crosstower.serving.http.admission import PLACE, Gate, Gates
 from crosstower.serving.http.settings import Limits
 
 from .connections import Running, request, serving

@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from crosstower.serving.http.gate import PLACE, Place
+from crosstower.serving.http.admission import PLACE, Place
 from crosstower.serving.http.problems import ApiError
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import SCOPES, Scope

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crosstower.serving.http.admission import PLACE, Place
 from crosstower.serving.http.finished import Finished
-from crosstower.serving.http.gate import PLACE, Place
 from crosstower.serving.http.log_format import log_request
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.problems import problem_response

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from crosstower.serving.http.gate import PLACE, Place
+from crosstower.serving.http.admission import PLACE, Place
 from crosstower.serving.http.glance import whole_post
 from crosstower.serving.http.problems import BUSY, refusal_bytes
 

@@ -17,10 +17,10 @@ from crosstower.blending.exploration.explore import Exploration
 from crosstower.errors import CrosstowerError
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
+from crosstower.serving.http.admission import Gate, Gates
 from crosstower.serving.http.arm_bundles import ArmBundles
 from crosstower.serving.http.batcher import DynamicBatcher, ListRequest
 from crosstower.serving.http.experiments import RunningExperiments
-from crosstower.serving.http.gate import Gate, Gates
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.live_thread import LiveThread
 from crosstower.serving.http.main_bundle import MainBundle

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from crosstower.serving.http import gate
-from crosstower.serving.http.gate import Gate, Gates, Pauses, Place
+from crosstower.serving.http import admission
+from crosstower.serving.http.admission import Gate, Gates, Pauses, Place
 
 
 def test_a_gate_is_full_at_its_limit() -> None:
@@ -24,7 +24,7 @@ def test_no_more_are_taken_on_than_can_be_served_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(gate.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
     one = Gate(most=1_000, seconds=0.5)
     for _ in range(1_000):
         one.enter()
@@ -49,7 +49,7 @@ def test_no_more_are_taken_on_than_can_be_served_in_time(
 
 def test_a_rest_does_not_count_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(gate.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
     one = Gate(most=100, seconds=0.5)
     for _ in range(200):
         now[0] += 60.0
