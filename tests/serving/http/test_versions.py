@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crosstower.serving.bundle import Bundle, make_bundle
-from crosstower.serving.http import refusal
+from crosstower.serving.http import bundle_retries
 from crosstower.serving.retraining.rollback import roll_back
 from crosstower.serving.state.state import State
 
@@ -81,7 +81,7 @@ def test_a_swap_by_path_has_no_number(start: Start, fresh: Bundle) -> None:
 def test_a_version_that_cannot_be_served_is_withdrawn(
     home: str, start: Start, fresh: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusal, "_PATIENCE", 1.5)
+    monkeypatch.setattr(bundle_retries, "_PATIENCE", 1.5)
     damaged = Path(shutil.copytree(fresh.folder, tmp_path / "0002" / "bundle"))
     weights = next(damaged.rglob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1])

@@ -10,13 +10,13 @@ import torch
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.arm_bundles import ArmBundles
+from crosstower.serving.http.bundle_retries import Refusal
 from crosstower.serving.http.experiments import RunningExperiments
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.live_thread import LiveThread
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.opening import opened
 from crosstower.serving.http.problems import ApiError
-from crosstower.serving.http.refusal import Refusal
 from crosstower.serving.http.served import Served
 from crosstower.serving.http.spending import Spending
 from crosstower.serving.http.worker_users import WorkerUsers

@@ -1,7 +1,7 @@
 import pytest
 
-from crosstower.serving.http import refusal as module
-from crosstower.serving.http.refusal import Refusal
+from crosstower.serving.http import bundle_retries as module
+from crosstower.serving.http.bundle_retries import Refusal
 
 
 class Clock:
