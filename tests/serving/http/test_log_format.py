@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from crosstower.serving.http.finished import Finished
 from crosstower.serving.http.log_format import JsonFormatter, log_request, logging_configuration
+from crosstower.serving.http.request_record import Finished
 
 
 def record(message: str, *args: Any, **more: Any) -> logging.LogRecord:

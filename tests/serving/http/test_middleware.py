@@ -6,8 +6,8 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from crosstower.serving.http.finished import Finished
 from crosstower.serving.http.middleware import finished
+from crosstower.serving.http.request_record import Finished
 
 from ..conftest import TOKENS, Start
 from .client import problem

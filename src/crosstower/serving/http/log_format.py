@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from crosstower.serving.http.finished import Finished
+from crosstower.serving.http.request_record import Finished
 from crosstower.serving.http.tracing import current_trace
 
 LogFormat = Literal["text", "json"]

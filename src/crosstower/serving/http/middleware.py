@@ -18,10 +18,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crosstower.serving.http.admission import PLACE, Place
-from crosstower.serving.http.finished import Finished
 from crosstower.serving.http.log_format import log_request
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.problems import problem_response
+from crosstower.serving.http.request_record import Finished
 from crosstower.serving.http.settings import WARMING
 from crosstower.serving.http.tracing import QUIET, RequestTrace, Tracing
 

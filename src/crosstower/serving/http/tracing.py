@@ -19,7 +19,7 @@ from starlette.types import Scope
 
 from crosstower.errors import ServeError
 from crosstower.funnel.online.request import Ranked
-from crosstower.serving.http.finished import Finished
+from crosstower.serving.http.request_record import Finished
 
 _EXPORTERS = "otlp", "console", "none"
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds
