@@ -16,10 +16,10 @@ from crosstower.evaluation.experiments.specification import Experiment
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.validation import validate
 from crosstower.serving.bundle.live import Live
+from crosstower.serving.http.arm_response import Treatment
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.schemas import RecommendRequest
 from crosstower.serving.http.settings import Limits
-from crosstower.serving.http.treatment import Treatment
 from crosstower.serving.state.events import Event, now
 from crosstower.values.ids import Id, id_of
 

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, ReadRoute, Worker, refuse_above
+from crosstower.serving.http.arm_response import ItemCharge, Treatment
 from crosstower.serving.http.experiments import ExperimentsResponse
 from crosstower.serving.http.model_schemas import ModelResponse
 from crosstower.serving.http.problems import REFUSALS, REFUSALS_OF_GET, ApiError, documented
@@ -28,7 +29,6 @@ from crosstower.serving.http.schemas import (
 )
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import WARMING
-from crosstower.serving.http.treatment import ItemCharge, Treatment
 from crosstower.serving.retraining.history import History
 from crosstower.serving.retraining.summary import VersionsSummary, summarise
 from crosstower.serving.state.database import StateUnavailableError

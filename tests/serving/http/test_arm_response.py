@@ -1,8 +1,8 @@
 """The response of an arm, from one list or from two."""
 
 from crosstower.evaluation.experiments.interleaving import team_draft
+from crosstower.serving.http.arm_response import Treatment
 from crosstower.serving.http.schemas import RecommendRequest
-from crosstower.serving.http.treatment import Treatment
 
 
 def response(version: str, *items: int, notice: str = "") -> dict[str, object]:
