@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from crosstower.serving.http.admission import PLACE, Place
-from crosstower.serving.http.glance import whole_post
 from crosstower.serving.http.problems import BUSY, refusal_bytes
+from crosstower.serving.http.unparsed_request import whole_post
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.serving.http.glance import whole_post
+from crosstower.serving.http.unparsed_request import whole_post
 
 HEADERS = st.lists(
     st.sampled_from(
