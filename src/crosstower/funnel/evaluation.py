@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.funnel import Funnel
+from crosstower.funnel.offline_rules import rule_notes, ruled_lists
 from crosstower.funnel.queries import (
     FunnelQueries,
     popular_lists,
@@ -32,7 +33,6 @@ from crosstower.funnel.report import (
     values_of,
 )
 from crosstower.funnel.retrieved_columns import SCORE, SOURCES, score_column, source_column
-from crosstower.funnel.ruled import rule_notes, ruled_lists
 from crosstower.funnel.source_figures import found_by_others, source_figures
 from crosstower.funnel.stages import (
     ALL_ITEMS,

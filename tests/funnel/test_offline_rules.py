@@ -8,8 +8,8 @@ import pytest
 from crosstower.errors import QueryError
 from crosstower.funnel.evaluation import evaluate_funnel, funnel_lists
 from crosstower.funnel.funnel import Funnel
+from crosstower.funnel.offline_rules import rule_notes
 from crosstower.funnel.queries import FunnelQueries, queries_of_run
-from crosstower.funnel.ruled import rule_notes
 from crosstower.recipe.rules import Rules
 
 from ..fixtures.funnels import Runs
