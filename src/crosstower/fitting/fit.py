@@ -26,6 +26,7 @@ from crosstower.fitting.distributed_checks import check_processes
 from crosstower.fitting.new_run import create_run
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.prepared import prepared_for, refuse_with_prepared
+from crosstower.fitting.rank_zero import begin_once, read_once
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.fitting.resuming import blend_again, continued, going_on, named
 from crosstower.fitting.run_place import (
@@ -35,7 +36,6 @@ from crosstower.fitting.run_place import (
     refuse_existing,
     refuse_overwriting,
 )
-from crosstower.fitting.together import begin_once, read_once
 from crosstower.fitting.warm_start import freeze_notes, start_notes, start_of
 from crosstower.fitting.worker import processes, restarts
 from crosstower.nn.world import World

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from crosstower.fitting import together
-from crosstower.fitting.together import begin_once, read_once
+from crosstower.fitting import rank_zero
+from crosstower.fitting.rank_zero import begin_once, read_once
 from crosstower.nn.world import ALONE, World
 
 
@@ -36,8 +36,8 @@ def test_rows_are_read_once_and_taken_by_all(
     world: World, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr(together, "store_prepared", lambda *_: done.append("store"))
-    monkeypatch.setattr(together, "prepared_for", lambda folder, _: folder)
+    monkeypatch.setattr(rank_zero, "store_prepared", lambda *_: done.append("store"))
+    monkeypatch.setattr(rank_zero, "prepared_for", lambda folder, _: folder)
     job: Any = SimpleNamespace(load=lambda _: done.append("load"))
     read_once(
         lambda: done.append("read"),
@@ -52,7 +52,7 @@ def test_rows_are_read_once_and_taken_by_all(
 
 def test_a_run_begins_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: Any = SimpleNamespace()
-    monkeypatch.setattr(together.Run, "open", lambda _: opened)
+    monkeypatch.setattr(rank_zero.Run, "open", lambda _: opened)
     begun: Any = SimpleNamespace()
     assert begin_once(lambda: begun, tmp_path, First()) is begun
     assert begin_once(lambda: begun, tmp_path, Second()) is opened
