@@ -18,7 +18,7 @@ from torch import Tensor
 from crosstower.errors import QueryError
 from crosstower.retrieval.index.arrays import mapped
 from crosstower.retrieval.index.nearest_items import NearestItems
-from crosstower.retrieval.index.settled import SPARE, settled
+from crosstower.retrieval.index.rescoring import SPARE, settled
 from crosstower.values.arrays import Indices
 
 Storage = Literal["float32", "bfloat16", "int8"]

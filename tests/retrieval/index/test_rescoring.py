@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from crosstower.retrieval.index.settled import products, settled, tolerance
+from crosstower.retrieval.index.rescoring import products, settled, tolerance
 from crosstower.retrieval.index.vectors import Vectors, top_places, top_rows
 
 N, D = 3_000, 24
