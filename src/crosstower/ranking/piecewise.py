@@ -21,7 +21,7 @@ from crosstower.data.sources.source import Source
 from crosstower.data.split import SPLITS
 from crosstower.data.statistics import DatasetCounter
 from crosstower.errors import RecipeError
-from crosstower.ranking.passes import ENCODING, LEARNING, TARGETED, RowReading, encode, learn
+from crosstower.ranking.row_passes import ENCODING, LEARNING, TARGETED, RowReading, encode, learn
 from crosstower.recipe.schema import Schema
 
 R = TypeVar("R")

@@ -13,7 +13,7 @@ from crosstower.data.shards import Shard, ShardedRows, ShardWriter
 from crosstower.data.split import SPLITS
 from crosstower.errors import RunError
 from crosstower.ranking.data import Prepared, evaluation_columns, memory_of
-from crosstower.ranking.passes import TARGETED
+from crosstower.ranking.row_passes import TARGETED
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.tasks import Binary
 from crosstower.storage.files import same_file

@@ -16,7 +16,7 @@ from crosstower.data.sources.joins import join_matches
 from crosstower.data.sources.source import Chunk, Source, require_columns
 from crosstower.data.tally import Tally
 from crosstower.errors import DataError, did_you_mean
-from crosstower.ranking.passes import targets_of
+from crosstower.ranking.row_passes import targets_of
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.own_columns import RAW, ROW, check_kept
 from crosstower.recipe.recipe import Recipe

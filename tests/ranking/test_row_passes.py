@@ -9,7 +9,7 @@ from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.sources.source import FrameSource
 from crosstower.data.split import Splitter, fit_splitter
-from crosstower.ranking.passes import RowReading, encode, learn
+from crosstower.ranking.row_passes import RowReading, encode, learn
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.split import ColumnSplit
 
