@@ -14,7 +14,7 @@ from crosstower.data.batch import Batch
 from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.errors import DataError, RecipeError
-from crosstower.ranking import piecewise
+from crosstower.ranking import daft_passes
 from crosstower.ranking.data import Prepared, prepare
 from crosstower.recipe.kinds.registry import COLUMNS as KINDS
 from crosstower.recipe.recipe import Recipe
@@ -85,7 +85,7 @@ def test_every_built_in_kind_is_among_the_columns() -> None:
 def test_codes_and_statistics_are_those_of_one_pass(
     written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, piece_rows: int
 ) -> None:
-    monkeypatch.setattr(piecewise, "PIECE_ROWS", piece_rows)
+    monkeypatch.setattr(daft_passes, "PIECE_ROWS", piece_rows)
     path = str(written / form)
     local, one = prepared(recipe_of(written, path), tmp_path / "local")
     daft, other = prepared(recipe_of(written, path, engine="daft"), tmp_path / "daft")
@@ -98,7 +98,7 @@ def test_codes_and_statistics_are_those_of_one_pass(
 def test_divided_csv_files_with_a_join_are_read_alike(
     written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(piecewise, "PIECE_ROWS", 50)
+    monkeypatch.setattr(daft_passes, "PIECE_ROWS", 50)
     frame = rows().drop("tags", "seen", "point", "age")
     rows().select("user", "age").unique("user", keep="first").write_csv(tmp_path / "users.csv")
     parts = {"path": frame[:300], "valid": frame[300:450], "test": frame[450:]}
