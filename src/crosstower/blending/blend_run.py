@@ -28,7 +28,7 @@ from crosstower.blending.held_out import (
     user_column,
 )
 from crosstower.blending.measured_lists import blend_words, lists_of
-from crosstower.blending.page import ordered_rows, page_content
+from crosstower.blending.report_content import ordered_rows, page_content
 from crosstower.blending.sentences import constraint_words, fallback_words, sentences, tuning_words
 from crosstower.blending.tuning import Tuned, tune_blend
 from crosstower.blending.utility import Utility
