@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.data.pieces import Matches, pieces_of, rows_of
 from crosstower.data.reading import PartsSource
+from crosstower.data.source_pieces import Matches, pieces_of, rows_of
 from crosstower.data.sources.joins import join, join_matches
 from crosstower.data.sources.source import FrameSource, Source, open_source
 
