@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from crosstower.data.batch import Batch
 from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.prefetch import prefetch
-from crosstower.data.process_parts import filled_part_of
+from crosstower.data.rows_per_process import filled_part_of
 
 PREFETCHED = 2
 

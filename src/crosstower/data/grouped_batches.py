@@ -14,7 +14,7 @@ from crosstower.data.batch import Batch
 from crosstower.data.batches import PREFETCHED
 from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.prefetch import prefetch
-from crosstower.data.process_parts import filled_part_of
+from crosstower.data.rows_per_process import filled_part_of
 from crosstower.errors import DataError
 from crosstower.values.arrays import Indices
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from crosstower.data.process_parts import part_of
+from crosstower.data.rows_per_process import part_of
 
 
 class World:

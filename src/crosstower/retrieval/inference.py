@@ -15,7 +15,7 @@ from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.data.layout import UNSEEN
-from crosstower.data.process_parts import filled_part_of
+from crosstower.data.rows_per_process import filled_part_of
 from crosstower.data.sources.source import Chunk
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.table_devices import device_of

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
-from crosstower.data.process_parts import filled_part_of
+from crosstower.data.rows_per_process import filled_part_of
 from crosstower.errors import RecipeError
 from crosstower.losses.frequency import StreamingFrequency
 from crosstower.losses.registry import Candidates, loss_of

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from crosstower.data.batch import Batch, recorded
 from crosstower.data.prefetch import prefetch
-from crosstower.data.process_parts import filled_part_of
 from crosstower.data.ragged import Lists, Ragged
+from crosstower.data.rows_per_process import filled_part_of
 from crosstower.retrieval.data.histories import EventTimes
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.retrieval_data import RetrievalData

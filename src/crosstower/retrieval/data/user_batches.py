@@ -11,8 +11,8 @@ from torch import Tensor
 
 from crosstower.data.batch import Batch
 from crosstower.data.prefetch import prefetch
-from crosstower.data.process_parts import filled_part_of
 from crosstower.data.ragged import Ragged
+from crosstower.data.rows_per_process import filled_part_of
 from crosstower.retrieval.data.pairs import PREFETCH, Pairs
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 

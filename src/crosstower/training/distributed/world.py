@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from crosstower import errors
-from crosstower.data.process_parts import part_of
+from crosstower.data.rows_per_process import part_of
 from crosstower.errors import CrosstowerError, TrainingError
 from crosstower.nn.world import ALONE, World
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crosstower.data.process_parts import filled_part_of, part_of
+from crosstower.data.rows_per_process import filled_part_of, part_of
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
