@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoded_rows import EncodedRows
+from crosstower.data.encoded_shards import ShardedRows, ShardWriter
 from crosstower.data.grouped_batches import GroupedBatches, group_codes
-from crosstower.data.shards import ShardedRows, ShardWriter
 from crosstower.errors import DataError
 
 

@@ -16,10 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from crosstower.data.encoded_shards import Shard, ShardedRows
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.encoder_files import save_encoder
 from crosstower.data.encoders.learned import Learned, load_learned, save_learned
-from crosstower.data.shards import Shard, ShardedRows
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RunError
 from crosstower.recipe.frozen import FrozenModel

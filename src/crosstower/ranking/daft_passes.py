@@ -12,10 +12,10 @@ import polars as pl
 
 from crosstower.data.counters.counted_source import CountedSource
 from crosstower.data.daft_runner import Runner, map_pieces
+from crosstower.data.encoded_shards import Shard, ShardWriter
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.progress import no_progress
-from crosstower.data.shards import Shard, ShardWriter
 from crosstower.data.source_pieces import PIECE_ROWS, Matches, pieces_of, rows_of
 from crosstower.data.sources.source import Source
 from crosstower.data.split import SPLITS

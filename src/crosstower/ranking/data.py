@@ -12,11 +12,11 @@ from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.daft_runner import open_daft
 from crosstower.data.encoded_rows import EncodedRows
+from crosstower.data.encoded_shards import ShardedRows
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.fingerprints import Fingerprints
 from crosstower.data.progress import OnProgress, no_progress
-from crosstower.data.shards import ShardedRows
 from crosstower.data.sources.joins import join_matches
 from crosstower.data.sources.source import Source, require_columns
 from crosstower.data.split import SPLITS, split_words, splits_of, splitter_of

@@ -10,7 +10,7 @@ import polars as pl
 
 from crosstower.data.batch import Batch
 from crosstower.data.counters.counted_source import counted_source_of
-from crosstower.data.shards import read_block
+from crosstower.data.encoded_shards import read_block
 from crosstower.data.sources.frames import series_of
 from crosstower.data.sources.source import Source
 from crosstower.errors import DataError, RunError

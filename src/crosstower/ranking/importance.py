@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoded_rows import EncodedRows
+from crosstower.data.encoded_shards import write_block
 from crosstower.data.progress import OnProgress, no_progress
-from crosstower.data.shards import write_block
 from crosstower.errors import RunError
 from crosstower.evaluation.metrics.auc import group_ids
 from crosstower.evaluation.metrics.registry import direction_of

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from crosstower.data.encoded_rows import EncodedRows
+from crosstower.data.encoded_shards import Shard, ShardedRows, ShardWriter
 from crosstower.data.fingerprints import Fingerprints
 from crosstower.data.prepared_folder import PreparedFolder, Shards
-from crosstower.data.shards import Shard, ShardedRows, ShardWriter
 from crosstower.data.split import SPLITS
 from crosstower.errors import RunError
 from crosstower.ranking.data import Prepared, evaluation_columns, memory_of

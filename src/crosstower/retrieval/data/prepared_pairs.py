@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from crosstower.data.batch import Batch
+from crosstower.data.encoded_shards import ShardWriter
 from crosstower.data.prepared_folder import PreparedFolder, Shards
-from crosstower.data.shards import ShardWriter
 from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.items import ItemTable

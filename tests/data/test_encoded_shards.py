@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from crosstower.data import shards
+from crosstower.data import encoded_shards
 from crosstower.data.batch import Batch
 from crosstower.data.batches import Batches
 from crosstower.data.encoded_rows import EncodedRows
+from crosstower.data.encoded_shards import ShardedRows, ShardWriter, Window, read_block, write_block
 from crosstower.data.ragged import Ragged
-from crosstower.data.shards import ShardedRows, ShardWriter, Window, read_block, write_block
 from crosstower.errors import RunError
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_shard_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_names_of_shards_begin_with_a_prefix(tmp_path: Path) -> None:
-    writer = shards.ShardWriter(tmp_path, prefix="7-", shard_bytes=1)
+    writer = encoded_shards.ShardWriter(tmp_path, prefix="7-", shard_bytes=1)
     for one in BLOCKS[:2]:
         writer.add(one)
     assert [s.file for s in writer.finish()] == ["7-000000.safetensors", "7-000001.safetensors"]
