@@ -130,7 +130,7 @@ def read_tensors(path: Path, *, prefix: str = "") -> dict[str, Tensor]:
     """
     index = _index(path)
     if index is not None and index.row_shards:
-        from crosstower.training.row_shards import read_whole  # noqa: PLC0415 - rarely needed
+        from crosstower.training.sharded_weight_files import read_whole  # noqa: PLC0415 - rarely needed
 
         return read_whole(files_of(path), prefix=prefix)
     tensors: dict[str, Tensor] = {}

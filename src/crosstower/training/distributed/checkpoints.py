@@ -49,7 +49,7 @@ def write_together(
         OSError: the disk is full or the folder cannot be written.
 
     """
-    from crosstower.training.row_shards import write_rows  # noqa: PLC0415 - slow to import
+    from crosstower.training.sharded_weight_files import write_rows  # noqa: PLC0415 - slow to import
 
     folder = path.parent / world.first(lambda: free_names(path, 1)[0].replace(".safetensors", ROWS))
     try:
@@ -86,7 +86,7 @@ def read_together(
         RunError: the checkpoint is missing, damaged, or of another model.
 
     """
-    from crosstower.training.row_shards import read_rows, read_whole  # noqa: PLC0415
+    from crosstower.training.sharded_weight_files import read_rows, read_whole  # noqa: PLC0415
 
     files, held = files_of(path), blocks(model, optimizers, average)
     states = _new_states(files, model, optimizers, held)
@@ -109,7 +109,7 @@ def _new_states(
     held: Collection[str],
 ) -> dict[str, RowBlock]:
     """Return empty states with a value per row that a new optimiser does not have so far."""
-    from crosstower.training.row_shards import row_shapes  # noqa: PLC0415
+    from crosstower.training.sharded_weight_files import row_shapes  # noqa: PLC0415
 
     owners = {id(rows.own): rows for rows in sharded_rows(model).values() if rows.own is not None}
     tables = {
@@ -179,7 +179,7 @@ def make_ordinary(*paths: Path, limit: int = 0) -> None:
 
 
 def _join(path: Path, limit: int) -> None:
-    from crosstower.training.row_shards import join_rows, sizes_of  # noqa: PLC0415
+    from crosstower.training.sharded_weight_files import join_rows, sizes_of  # noqa: PLC0415
 
     files, metadata = files_of(path), read_metadata(path)
     sizes = sizes_of(files)

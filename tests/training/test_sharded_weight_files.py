@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from crosstower.errors import RunError
-from crosstower.training.row_shards import join_rows, read_whole, sizes_of
+from crosstower.training.sharded_weight_files import join_rows, read_whole, sizes_of
 
 from ..fixtures.resumed import EQUAL, ROWS
 
