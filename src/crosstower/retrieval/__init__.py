@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from crosstower.retrieval.index.registry import register_index as register_index
     from crosstower.retrieval.indexing import IndexFacts as IndexFacts
     from crosstower.retrieval.indexing import build_index as build_index
+    from crosstower.retrieval.sources.candidate_source import CandidateSource as CandidateSource
     from crosstower.retrieval.sources.registry import register_source as register_source
-    from crosstower.retrieval.sources.source import CandidateSource as CandidateSource
     from crosstower.retrieval.tower_vectors import item_vectors as item_vectors
     from crosstower.retrieval.tower_vectors import user_vectors as user_vectors
 
@@ -40,7 +40,7 @@ _MODULES = {
     "AnnIndex": "index.ann",
     "Bm25": "baselines.bm25",
     "Bspm": "baselines.bspm",
-    "CandidateSource": "sources.source",
+    "CandidateSource": "sources.candidate_source",
     "Catalogue": "index.catalogue",
     "Ease": "baselines.ease",
     "ExactIndex": "index.exact",

@@ -17,8 +17,8 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import ID
+from crosstower.retrieval.sources.candidate_source import Part, SourceQuery
 from crosstower.retrieval.sources.merge import Merged, SourceRanks, ranks_at
-from crosstower.retrieval.sources.source import Part, SourceQuery
 from crosstower.retrieval.sources.sources import NOTHING
 from crosstower.retrieval.uninformed import informed_queries
 from crosstower.values.arrays import Indices

@@ -13,8 +13,8 @@ from crosstower.recipe.arguments import count_of
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.index.index import Hits
 from crosstower.retrieval.queries import NO_ITEMS
+from crosstower.retrieval.sources.candidate_source import SourceQuery
 from crosstower.retrieval.sources.merge import SourceRanks
-from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.retrieval.sources.sources import NOTHING
 from crosstower.values.ids import Id
 

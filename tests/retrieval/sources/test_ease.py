@@ -7,8 +7,8 @@ from crosstower.errors import DataError
 from crosstower.retrieval.baselines import ease
 from crosstower.retrieval.baselines.baseline import histories_of
 from crosstower.retrieval.baselines.ease import Ease
+from crosstower.retrieval.sources.candidate_source import SourceQuery
 from crosstower.retrieval.sources.ease import EaseOptions, EaseSource
-from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.retrieval.sources.source_rows import SourceRows
 
 

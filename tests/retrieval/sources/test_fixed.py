@@ -3,8 +3,8 @@
 import pytest
 
 from crosstower.errors import DataError, RecipeError
+from crosstower.retrieval.sources.candidate_source import SourceQuery
 from crosstower.retrieval.sources.fixed import FixedOptions, FixedSource
-from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.retrieval.sources.source_rows import SourceRows
 
 

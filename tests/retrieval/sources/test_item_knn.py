@@ -4,8 +4,8 @@ import numpy as np
 
 from crosstower.retrieval.baselines.baseline import histories_of
 from crosstower.retrieval.baselines.item_knn import ItemKnn
+from crosstower.retrieval.sources.candidate_source import SourceQuery
 from crosstower.retrieval.sources.item_knn import ItemKnnOptions, ItemKnnSource
-from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.retrieval.sources.source_rows import SourceRows
 
 

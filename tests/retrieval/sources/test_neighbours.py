@@ -5,9 +5,9 @@ import pytest
 from scipy import sparse
 
 from crosstower.errors import DataError
+from crosstower.retrieval.sources.candidate_source import SourceQuery
 from crosstower.retrieval.sources.item_knn import ItemKnnOptions, ItemKnnSource
 from crosstower.retrieval.sources.neighbours import each_once, table_of
-from crosstower.retrieval.sources.source import SourceQuery
 
 RANDOM = np.random.default_rng(1)
 N = 60

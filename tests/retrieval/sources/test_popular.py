@@ -8,8 +8,8 @@ import pytest
 
 from crosstower.errors import DataError
 from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval.sources.candidate_source import SourceQuery
 from crosstower.retrieval.sources.popular import PopularOptions, PopularSource
-from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.retrieval.sources.source_rows import SourceRows
 from crosstower.retrieval.sources.trend import window_of
 from crosstower.values.ids import Id

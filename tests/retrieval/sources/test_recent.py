@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from crosstower.errors import DataError
+from crosstower.retrieval.sources.candidate_source import SourceQuery
 from crosstower.retrieval.sources.recent import RecentOptions, RecentSource, numbers_of
-from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.retrieval.sources.source_rows import SourceRows
 
 from ...fixtures.sourced_films import films, watched

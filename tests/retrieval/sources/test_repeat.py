@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from crosstower.retrieval.sources.candidate_source import NoOptions, SourceQuery
 from crosstower.retrieval.sources.repeat import RepeatSource
-from crosstower.retrieval.sources.source import NoOptions, SourceQuery
 
 
 def test_frequent_items_come_first_then_recent_ones() -> None:

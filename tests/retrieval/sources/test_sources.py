@@ -9,8 +9,13 @@ import pytest
 from crosstower.errors import QueryError
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.online_items import OnlineItems
+from crosstower.retrieval.sources.candidate_source import (
+    CandidateSource,
+    NoOptions,
+    Part,
+    SourceQuery,
+)
 from crosstower.retrieval.sources.recent import RecentOptions, RecentSource
-from crosstower.retrieval.sources.source import CandidateSource, NoOptions, Part, SourceQuery
 from crosstower.retrieval.sources.sources import Sources, found_by
 
 N = 8

@@ -5,7 +5,7 @@ import pytest
 
 from crosstower.errors import RecipeError
 from crosstower.retrieval.baselines.transitions import TransitionGraph
-from crosstower.retrieval.sources.source import SourceQuery
+from crosstower.retrieval.sources.candidate_source import SourceQuery
 from crosstower.retrieval.sources.source_rows import SourceRows
 from crosstower.retrieval.sources.transition_graph import TransitionOptions, TransitionSource
 

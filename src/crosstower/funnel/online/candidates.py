@@ -18,8 +18,8 @@ from crosstower.funnel.retrieved_columns import (
     score_column,
     source_column,
 )
+from crosstower.retrieval.sources.candidate_source import SourceQuery
 from crosstower.retrieval.sources.merge import Merged, ranks_at
-from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.values.arrays import Indices
 
 

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.retrieval.sources.candidate_source import Arrays, CandidateSource, Part, SourceQuery
 from crosstower.retrieval.sources.registry import register_source
-from crosstower.retrieval.sources.source import Arrays, CandidateSource, Part, SourceQuery
 from crosstower.retrieval.sources.source_rows import SourceRows
 from crosstower.values.ids import given_id, id_series
 

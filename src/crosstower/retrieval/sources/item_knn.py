@@ -8,6 +8,7 @@ from pydantic import Field
 
 from crosstower.retrieval.baselines.baseline import histories_of
 from crosstower.retrieval.baselines.item_knn import ItemKnn
+from crosstower.retrieval.sources.candidate_source import Arrays, Floats
 from crosstower.retrieval.sources.neighbours import (
     Neighbours,
     NeighbourSource,
@@ -15,7 +16,6 @@ from crosstower.retrieval.sources.neighbours import (
     table_of,
 )
 from crosstower.retrieval.sources.registry import register_source
-from crosstower.retrieval.sources.source import Arrays, Floats
 from crosstower.retrieval.sources.source_rows import SourceRows
 from crosstower.values.arrays import Indices
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from crosstower.retrieval.sources.source import Floats, Part
+from crosstower.retrieval.sources.candidate_source import Floats, Part
 from crosstower.values.arrays import Indices
 
 _CONSTANT = 60.0  # k of Cormack et al.

@@ -13,7 +13,7 @@ from scipy import sparse
 from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.baselines.baseline import strongest
-from crosstower.retrieval.sources.source import (
+from crosstower.retrieval.sources.candidate_source import (
     Arrays,
     CandidateSource,
     Floats,

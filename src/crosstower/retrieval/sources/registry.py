@@ -7,7 +7,7 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.registry import Registry, itself
 from crosstower.recipe.sources import kinds_of
 from crosstower.recipe.validation import validate
-from crosstower.retrieval.sources.source import CandidateSource
+from crosstower.retrieval.sources.candidate_source import CandidateSource
 
 SOURCES = Registry[type[CandidateSource]]("source", package="crosstower.retrieval.sources")
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from crosstower.retrieval.sources.registry import register_source
-from crosstower.retrieval.sources.source import (
+from crosstower.retrieval.sources.candidate_source import (
     Arrays,
     CandidateSource,
     NoOptions,
     Part,
     SourceQuery,
 )
+from crosstower.retrieval.sources.registry import register_source
 from crosstower.retrieval.sources.source_rows import SourceRows
 
 

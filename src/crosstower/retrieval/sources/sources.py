@@ -8,8 +8,8 @@ import numpy as np
 
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.popular_items import first_fitting
+from crosstower.retrieval.sources.candidate_source import CandidateSource, Part, SourceQuery
 from crosstower.retrieval.sources.merge import Merged, merged
-from crosstower.retrieval.sources.source import CandidateSource, Part, SourceQuery
 from crosstower.retrieval.sources.trend import Trend
 from crosstower.values.arrays import Indices
 

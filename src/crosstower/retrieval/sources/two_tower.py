@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crosstower.recipe.sources import MODEL
-from crosstower.retrieval.sources.registry import register_source
-from crosstower.retrieval.sources.source import (
+from crosstower.retrieval.sources.candidate_source import (
     Arrays,
     CandidateSource,
     NoOptions,
     Part,
     SourceQuery,
 )
+from crosstower.retrieval.sources.registry import register_source
 from crosstower.retrieval.sources.source_rows import SourceRows
 
 

@@ -4,14 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.retrieval.sources import source
+from crosstower.retrieval.sources import candidate_source
+from crosstower.retrieval.sources.candidate_source import NoOptions, best_first
 from crosstower.retrieval.sources.repeat import RepeatSource
-from crosstower.retrieval.sources.source import NoOptions, best_first
 
 
 @pytest.mark.parametrize("count", [0, 1, 9, 50])
 def test_parts_are_one_stable_order(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "FIRST", 9)
+    monkeypatch.setattr(candidate_source, "FIRST", 9)
     scores = np.random.default_rng(count).integers(0, 6, count).astype(float)
     places = np.arange(count) * 2
     parts = list(best_first(places, scores))
