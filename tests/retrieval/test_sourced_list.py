@@ -10,7 +10,7 @@ from crosstower.funnel.list_table import list_table
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.sources.merge import merged
-from crosstower.retrieval.sources.sources import NOTHING
+from crosstower.retrieval.sources.quotas import NOTHING
 from crosstower.serving.bundle.live import Live
 
 from ..fixtures.sourced_films import SourcedFilms

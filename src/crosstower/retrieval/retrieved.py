@@ -19,7 +19,7 @@ from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import ID
 from crosstower.retrieval.sources.candidate_source import Part, SourceQuery
 from crosstower.retrieval.sources.merge import Merged, SourceRanks, ranks_at
-from crosstower.retrieval.sources.sources import NOTHING
+from crosstower.retrieval.sources.quotas import NOTHING
 from crosstower.retrieval.uninformed import informed_queries
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id

@@ -35,8 +35,8 @@ from crosstower.retrieval.run_files import COUNT, FOLDER, ID, SEEN_TIMES, read, 
 from crosstower.retrieval.similar import similar_items
 from crosstower.retrieval.sourced_list import of_sources
 from crosstower.retrieval.sources.merge import SourceRanks
+from crosstower.retrieval.sources.quotas import Sources
 from crosstower.retrieval.sources.source_files import open_sources
-from crosstower.retrieval.sources.sources import Sources
 from crosstower.retrieval.unknown_user import COUNTED, SOURCED, unknown_items, unknown_words
 from crosstower.training.run import INDEX, Run
 from crosstower.values.ids import Id, given_id

@@ -15,7 +15,7 @@ from crosstower.retrieval.index.index import Hits
 from crosstower.retrieval.queries import NO_ITEMS
 from crosstower.retrieval.sources.candidate_source import SourceQuery
 from crosstower.retrieval.sources.merge import SourceRanks
-from crosstower.retrieval.sources.sources import NOTHING
+from crosstower.retrieval.sources.quotas import NOTHING
 from crosstower.values.ids import Id
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from crosstower.recipe.rules import Rules
 from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.retrieval.sources.candidate_source import Part
 from crosstower.retrieval.sources.merge import SourceRanks
-from crosstower.retrieval.sources.sources import NOTHING
+from crosstower.retrieval.sources.quotas import NOTHING
 from crosstower.retrieval.unknown_user import POPULAR, unknown_items, unknown_words
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id

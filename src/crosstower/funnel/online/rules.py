@@ -18,7 +18,7 @@ from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.request import Explanation, FunnelRequest, Ranked, RequestState
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.online_items import OnlineItems
-from crosstower.retrieval.sources.sources import NOTHING
+from crosstower.retrieval.sources.quotas import NOTHING
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import given_id
 

@@ -13,9 +13,9 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.run_files import FOLDER
 from crosstower.retrieval.sources.candidate_source import CandidateSource
+from crosstower.retrieval.sources.quotas import Sources
 from crosstower.retrieval.sources.registry import options_of, source_kinds
 from crosstower.retrieval.sources.source_rows import SourceRows
-from crosstower.retrieval.sources.sources import Sources
 from crosstower.storage.files import replacing
 from crosstower.training.run import Run
 

@@ -15,8 +15,8 @@ from crosstower.retrieval.sources.candidate_source import (
     Part,
     SourceQuery,
 )
+from crosstower.retrieval.sources.quotas import Sources, found_by
 from crosstower.retrieval.sources.recent import RecentOptions, RecentSource
-from crosstower.retrieval.sources.sources import Sources, found_by
 
 N = 8
 NOBODY = SourceQuery()
