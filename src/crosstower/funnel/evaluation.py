@@ -51,7 +51,7 @@ from crosstower.funnel.stages import (
 from crosstower.funnel.verdicts import verdicts_of
 from crosstower.recipe.arguments import check_kinds
 from crosstower.recipe.own_columns import ROW
-from crosstower.retrieval.retrieved import Retrieved, evaluated_candidates
+from crosstower.retrieval.candidates import Retrieved, evaluated_candidates
 from crosstower.storage.files import write_atomic
 from crosstower.storage.folders import publish_changes
 from crosstower.values.arrays import Indices

@@ -30,10 +30,10 @@ from crosstower.recipe.arguments import count_of
 from crosstower.recipe.blend import Diversity
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.rules import Rules
+from crosstower.retrieval.candidates import queries_of, retrieve_candidates
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.history_ages import ages_of
 from crosstower.retrieval.online_items import OnlineItems
-from crosstower.retrieval.retrieved import queries_of, retrieve_candidates
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices

@@ -25,6 +25,7 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.baselines.baseline import histories_of
 from crosstower.retrieval.baselines.popularity import Popularity
 from crosstower.retrieval.baselines.top_items import recommend
+from crosstower.retrieval.candidates import evaluated_queries
 from crosstower.retrieval.data.evaluation_queries import (
     EvaluationQueries,
     evaluation_queries,
@@ -34,7 +35,6 @@ from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.evaluate import earlier_of
-from crosstower.retrieval.retrieved import evaluated_queries
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import COUNT, ID, read_queries
 from crosstower.retrieval.uninformed import query_segments

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.funnel.stages import are_in
-from crosstower.retrieval.retrieved import Retrieved
+from crosstower.retrieval.candidates import Retrieved
 from crosstower.values.arrays import Indices
 
 

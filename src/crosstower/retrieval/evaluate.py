@@ -26,6 +26,7 @@ from crosstower.retrieval.baselines.fit_baselines import (
 from crosstower.retrieval.baselines.item_knn import ItemKnn
 from crosstower.retrieval.baselines.popularity import Popularity
 from crosstower.retrieval.baselines.transitions import TransitionGraph
+from crosstower.retrieval.candidates import evaluated_queries
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries, queries_from_rows
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.items import ItemTable
@@ -35,7 +36,6 @@ from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.retrieval.merged_lists import merged_lists, merges_sources
 from crosstower.retrieval.popular_items import PopularOrder
 from crosstower.retrieval.results import write_retrieval_report
-from crosstower.retrieval.retrieved import evaluated_queries
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import (
     COUNT,

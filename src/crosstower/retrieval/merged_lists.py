@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from crosstower.data.progress import OnProgress
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.sources import MODEL, kinds_of
+from crosstower.retrieval.candidates import evaluated_candidates, evaluated_queries
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.retrieved import evaluated_candidates, evaluated_queries
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import FOLDER, load_lists, write_lists
 from crosstower.retrieval.uninformed import query_segments

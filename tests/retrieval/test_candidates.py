@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crosstower.funnel.online.request import FunnelRequest
-from crosstower.retrieval.retrieved import Retrieved, queries_of, retrieve_candidates
+from crosstower.retrieval.candidates import Retrieved, queries_of, retrieve_candidates
 from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle.live import Live
 
