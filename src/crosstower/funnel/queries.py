@@ -35,9 +35,9 @@ from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.evaluate import earlier_of
+from crosstower.retrieval.popular_fallback import query_segments
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import COUNT, ID, read_queries
-from crosstower.retrieval.uninformed import query_segments
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id

@@ -15,12 +15,12 @@ from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.inference import query_vectors
+from crosstower.retrieval.popular_fallback import informed_queries
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import ID
 from crosstower.retrieval.sources.candidate_source import Part, SourceQuery
 from crosstower.retrieval.sources.merge import Merged, SourceRanks, ranks_at
 from crosstower.retrieval.sources.quotas import NOTHING
-from crosstower.retrieval.uninformed import informed_queries
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id
 

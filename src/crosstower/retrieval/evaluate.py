@@ -34,6 +34,7 @@ from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.retrieval.merged_lists import merged_lists, merges_sources
+from crosstower.retrieval.popular_fallback import query_segments, with_popular
 from crosstower.retrieval.popular_items import PopularOrder
 from crosstower.retrieval.results import write_retrieval_report
 from crosstower.retrieval.retriever import Retriever
@@ -47,7 +48,6 @@ from crosstower.retrieval.run_files import (
     read,
 )
 from crosstower.retrieval.sources.advice import serving_advice
-from crosstower.retrieval.uninformed import query_segments, with_popular
 from crosstower.storage.folders import publish_changes
 from crosstower.training.history import report_of
 from crosstower.training.run import Run

@@ -15,9 +15,9 @@ from crosstower.retrieval.candidates import evaluated_candidates, evaluated_quer
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.popular_fallback import query_segments
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import FOLDER, load_lists, write_lists
-from crosstower.retrieval.uninformed import query_segments
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id

@@ -12,9 +12,9 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.evaluate import evaluate_retrieval_on
+from crosstower.retrieval.popular_fallback import with_popular
 from crosstower.retrieval.popular_items import PopularOrder
 from crosstower.retrieval.retriever import Retriever
-from crosstower.retrieval.uninformed import with_popular
 
 NEW = 1_000  # the first user that the training rows lack
 BASELINES = ["popularity", "item_knn", "transition_graph", "ease"]
