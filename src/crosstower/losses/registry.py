@@ -13,6 +13,7 @@ from torch import Tensor
 
 from crosstower.data.ragged import Ragged
 from crosstower.errors import RecipeError
+from crosstower.losses.label_smoothing import with_labels
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.registry import Registry
 from crosstower.recipe.retrieval import Retrieval
@@ -221,7 +222,8 @@ def _task_loss_of(name: str, task: Task, shares: Mapping[str, float] | None) -> 
             f"schema.tasks.{name}.class_weight: balanced, but the share of the label 1 is unknown,"
             " as the rows were prepared without it; prepare them again"
         )
-    return with_labels(loss, weights=weights, smoothing=task.label_smoothing)
+    compute = with_labels(loss.compute, weights=weights, smoothing=task.label_smoothing)
+    return replace(loss, compute=compute)
 
 
 def _with_options(loss: Loss, given: Mapping[str, Any], *, where: str) -> Callable[..., Tensor]:
@@ -251,34 +253,3 @@ def _check_labels(name: str, task: Binary, loss: Loss) -> None:
             f"{where}.label_smoothing: {task.label_smoothing:g} needs a loss of single rows, and"
             f" '{loss.name}' compares rows by their labels; remove it, or use cross_entropy"
         )
-
-
-def with_labels(
-    loss: Loss, *, weights: tuple[float, float] = (1.0, 1.0), smoothing: float = 0.0
-) -> Loss:
-    """Return the loss of a binary task with class weights and smoothed labels.
-
-    The label y becomes y · (1 - smoothing) + smoothing / 2 (Szegedy et al. 2016), and the loss of
-    a row is multiplied by the weight of y.
-
-    >>> import torch
-    >>> loss = with_labels(LOSSES.get("cross_entropy"), weights=(1.0, 3.0))
-    >>> loss.compute(torch.zeros(2), torch.tensor([1.0, 0.0]))
-    tensor([2.0794, 0.6931])
-
-    Args:
-        loss: of a binary task.
-        weights: of rows with the labels 0 and 1, above 0.
-        smoothing: in [0, 1).
-
-    """
-    if weights == (1.0, 1.0) and smoothing == 0.0:
-        return loss
-    compute, (negative, positive) = loss.compute, weights
-
-    def changed(logits: Tensor, labels: Tensor, *groups: Tensor) -> Tensor:
-        smoothed = labels * (1.0 - smoothing) + smoothing / 2.0
-        found = compute(logits, smoothed if smoothing else labels, *groups)
-        return found * labels.new_tensor(positive).where(labels == 1.0, negative)
-
-    return replace(loss, compute=changed)
