@@ -16,7 +16,7 @@ from benchmarks.machine import describe
 from crosstower.blending.blender import fit_blend
 from crosstower.blending.utility import Utility, gain
 from crosstower.data.datasets import worlds
-from crosstower.evaluation.metrics.per_user import ndcg_per_group
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group
 from crosstower.fitting.fit import fit
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import Data, Evaluation, Recipe

@@ -21,7 +21,7 @@ import crosstower as ct
 from benchmarks import per_seed
 from benchmarks.machine import describe
 from crosstower.data.datasets import worlds
-from crosstower.evaluation.metrics.per_user import ndcg_per_group
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group
 from crosstower.training.history import history
 from crosstower.training.run import TEST
 

@@ -18,7 +18,7 @@ from crosstower.data.datasets import worlds
 from crosstower.data.held_out import held_out_columns
 from crosstower.data.reading import source_of
 from crosstower.errors import DataError, RecipeError
-from crosstower.evaluation.metrics.per_user import ndcg_per_group
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group
 from crosstower.fitting.fit import fit
 from crosstower.recipe.blend import Blend, Diversity
 from crosstower.recipe.recipe import Recipe

@@ -14,7 +14,7 @@ from crosstower.blending.blender import MIN_ROWS, FittedBlend, fit_blend, load_b
 from crosstower.blending.utility import Utility, gain
 from crosstower.data.datasets import worlds
 from crosstower.errors import DataError, RecipeError, RunError
-from crosstower.evaluation.metrics.per_user import ndcg_per_group
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group
 from crosstower.recipe.blend import Blend
 
 KINDS = {"like": "binary", "comment": "binary", "watch_time": "regression"}

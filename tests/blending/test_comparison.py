@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from crosstower.blending.comparison import ComparisonSpec, measure
-from crosstower.evaluation.metrics.per_user import ndcg_per_group
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group
 from crosstower.recipe.schema import Numeric, Schema
 from crosstower.recipe.tasks import Binary, Regression
 

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from crosstower.evaluation.metrics.per_user import bootstrap_interval
+from crosstower.evaluation.metrics.bootstrap import bootstrap_interval
 from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.funnel.report import (
     Change,

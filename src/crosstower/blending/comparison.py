@@ -18,12 +18,9 @@ from crosstower.blending.measures import task_gain
 from crosstower.blending.orders import order_within, share_by_rank, share_in_top
 from crosstower.blending.utility import Utility, gain
 from crosstower.evaluation.metrics.auc import group_auc
-from crosstower.evaluation.metrics.per_user import (
-    GroupValues,
-    bootstrap_interval,
-    ndcg_per_group,
-    total_at_k_per_group,
-)
+from crosstower.evaluation.metrics.bootstrap import bootstrap_interval
+from crosstower.evaluation.metrics.group_order import GroupValues
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group, total_at_k_per_group
 from crosstower.evaluation.reports.content import Role
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.schema import Schema

@@ -1,7 +1,7 @@
 """Utility of an order, per task and in total, and the constraints that it meets.
 
 Ties count as the mean over their orders, so results do not depend on the order of the rows (see
-`evaluation.metrics.per_user`).
+`evaluation.metrics.group_order`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crosstower.blending.columns import Floats, column_of, numbers_of, refuse, t
 from crosstower.blending.utility import Constraint, Utility, gain
 from crosstower.errors import DataError, did_you_mean
 from crosstower.evaluation.metrics.auc import group_ids
-from crosstower.evaluation.metrics.per_user import ndcg_per_group, total_at_k_per_group
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group, total_at_k_per_group
 from crosstower.recipe.tasks import HeadKind
 
 _ROUNDING = 1e-9

@@ -21,7 +21,7 @@ from crosstower.blending.diversity import Counts
 from crosstower.blending.measured_lists import Lists
 from crosstower.blending.measures import Measures
 from crosstower.blending.tuning import Tuned
-from crosstower.evaluation.metrics.per_user import bootstrap_difference
+from crosstower.evaluation.metrics.bootstrap import bootstrap_difference
 
 
 def sentences(

@@ -11,11 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.evaluation.metrics.per_user import (
-    GroupValues,
-    bootstrap_difference,
-    bootstrap_interval,
-)
+from crosstower.evaluation.metrics.bootstrap import bootstrap_difference, bootstrap_interval
+from crosstower.evaluation.metrics.group_order import GroupValues
 from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.evaluation.metrics.registry import names_of, title_of
 from crosstower.evaluation.reports.notebook import html_table

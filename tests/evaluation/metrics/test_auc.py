@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from crosstower.blending.orders import order_of
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.auc import group_auc, roc_auc
-from crosstower.evaluation.metrics.per_user import ndcg_per_group
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group
 
 
 def looped_group_auc(y, p, groups):

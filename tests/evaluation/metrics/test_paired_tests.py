@@ -8,6 +8,7 @@ from scipy import stats
 
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.auc import roc_auc
+from crosstower.evaluation.metrics.group_order import GroupValues
 from crosstower.evaluation.metrics.paired_tests import (
     PairedTest,
     auc_test,
@@ -17,7 +18,6 @@ from crosstower.evaluation.metrics.paired_tests import (
     rmse_test,
     row_test,
 )
-from crosstower.evaluation.metrics.per_user import GroupValues
 from crosstower.evaluation.metrics.regression import rmse
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.evaluation.metrics.uncertainty import auc_difference_error

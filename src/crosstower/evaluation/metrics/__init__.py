@@ -2,19 +2,15 @@
 
 from crosstower.evaluation.metrics.auc import GroupAuc, group_auc, roc_auc
 from crosstower.evaluation.metrics.binary import log_loss, majority_rate, normalised_entropy
+from crosstower.evaluation.metrics.bootstrap import bootstrap_difference, bootstrap_interval
 from crosstower.evaluation.metrics.calibration import (
     ReliabilityCurve,
     calibration_ratio,
     expected_calibration_error,
     reliability_curve,
 )
-from crosstower.evaluation.metrics.per_user import (
-    GroupValues,
-    bootstrap_difference,
-    bootstrap_interval,
-    ndcg_per_group,
-    total_at_k_per_group,
-)
+from crosstower.evaluation.metrics.group_order import GroupValues
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group, total_at_k_per_group
 from crosstower.evaluation.metrics.ranked_lists import catalogue_metrics, list_metrics
 from crosstower.evaluation.metrics.registry import (
     LabelledPredictions,

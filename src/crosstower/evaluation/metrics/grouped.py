@@ -9,12 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from crosstower.evaluation.metrics.auc import Groups
-from crosstower.evaluation.metrics.per_user import (
-    GroupValues,
-    Values,
-    ndcg_per_group,
-    order_groups,
-)
+from crosstower.evaluation.metrics.group_order import GroupValues, Values, order_groups
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group
 from crosstower.evaluation.metrics.registry import LabelledPredictions, register_metric
 from crosstower.values.arrays import Indices
 

@@ -11,6 +11,8 @@ import polars as pl
 
 from crosstower.errors import RunError
 from crosstower.evaluation.metrics.binary import log_losses
+from crosstower.evaluation.metrics.group_order import GroupValues
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group
 from crosstower.evaluation.metrics.paired_tests import (
     Floats,
     PairedTest,
@@ -20,7 +22,6 @@ from crosstower.evaluation.metrics.paired_tests import (
     rmse_test,
     row_test,
 )
-from crosstower.evaluation.metrics.per_user import GroupValues, ndcg_per_group
 from crosstower.evaluation.metrics.registry import metrics_of
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.evaluation.metrics.tasks import task_metrics

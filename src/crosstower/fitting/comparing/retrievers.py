@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from crosstower.errors import RunError
+from crosstower.evaluation.metrics.group_order import GroupValues
 from crosstower.evaluation.metrics.paired_tests import Floats, group_test
-from crosstower.evaluation.metrics.per_user import GroupValues
 from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.fitting.comparing.rankers import adjusted

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from crosstower.data.reading import source_of
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.binary import log_losses
+from crosstower.evaluation.metrics.ndcg import ndcg_per_group
 from crosstower.evaluation.metrics.paired import (
     Statistic,
     auc_statistic,
     mean_statistic,
     ratio_statistic,
 )
-from crosstower.evaluation.metrics.per_user import ndcg_per_group
 from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION
 from crosstower.recipe.tasks import HeadKind
 from crosstower.serving.bundle.bundle import Bundle

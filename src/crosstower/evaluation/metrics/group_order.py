@@ -1,4 +1,4 @@
-"""Metrics of an order within each user, session or request, and how sure their means are. No torch.
+"""The order of rows within each user, session or request, and a metric per group. No torch.
 
 Shapes: B rows, G groups. Rows of equal score stand in no order: a metric is its mean over all
 orders of them (McSherry & Najork 2008, "Computing Information Retrieval Performance Measures
@@ -23,8 +23,6 @@ from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float64]
 Values = pl.Series | NDArray[Any]
-
-_DRAWS = 2**22  # of a block of the bootstrap, to bound its memory
 
 
 @dataclass(frozen=True)
@@ -54,135 +52,6 @@ class GroupValues:
     def mean(self) -> float:
         """The mean over groups, each counting once; NaN without any."""
         return float(self.values.mean()) if self.counted else math.nan
-
-
-def ndcg_per_group(groups: Groups, score: Values, gain: Values, k: int) -> GroupValues:
-    """Return each group's NDCG@k in [0, 1]: the discounted gain of its order over the best one.
-
-    Järvelin & Kekäläinen 2002, with linear gain and the discount log2(rank + 1). Groups without a
-    positive gain have no NDCG and are omitted. Rows without a gain or without a group (null or NaN)
-    do not count.
-
-    >>> users = pl.Series(["ann", "ann", "bob", "bob", "eve"])
-    >>> found = ndcg_per_group(users, np.array([2, 1, 2, 1, 1]), np.array([1, 0, 0, 1, 0]), k=2)
-    >>> found.values.round(4).tolist(), found.left_out
-    ([1.0, 0.6309], 1)
-
-    Args:
-        groups: `[B]`, group ids, such as user ids.
-        score: `[B]`, higher ranks first; no NaN.
-        gain: `[B]`, 0 or more: a label, a probability, or a sum of them.
-        k: list length, at least 1.
-
-    Raises:
-        DataError: lengths differ, a score is NaN, a gain is negative or infinite, or k is below 1.
-
-    """
-    rows = order_groups(groups, score, gain, k, losses=False)
-    discount = 1.0 / np.log2(np.arange(rows.longest(k)) + 2.0)
-    best = rows.by_gain().expected(discount)
-    known = best > 0.0
-    values = rows.expected(discount)[known] / best[known]
-    return GroupValues(rows.groups.filter(pl.Series(known)), values, rows.seen - len(values))
-
-
-def total_at_k_per_group(groups: Groups, score: Values, gain: Values, k: int) -> GroupValues:
-    """Return each group's sum of gain over the first k rows of its order, in units of the gain.
-
-    With likes as gain and sessions as groups, it is the number of likes in the first k rows of a
-    session. A group without gain has the total 0; groups whose gains are all missing are omitted.
-
-    >>> users = pl.Series(["ann", "ann", "bob"])
-    >>> total_at_k_per_group(users, np.array([2, 1, 1]), np.array([3, 5, 4]), k=1).values.tolist()
-    [3.0, 4.0]
-
-    Args:
-        groups: `[B]`, group ids, such as user ids.
-        score: `[B]`, higher ranks first; no NaN.
-        gain: `[B]`; negative values are losses.
-        k: list length, at least 1.
-
-    Raises:
-        DataError: lengths differ, a score is NaN, a gain is infinite, or k is below 1.
-
-    """
-    rows = order_groups(groups, score, gain, k, losses=True)
-    values = rows.expected(np.ones(rows.longest(k)))
-    return GroupValues(rows.groups, values, rows.seen - len(values))
-
-
-def bootstrap_interval(
-    values: Floats, *, level: float = 0.95, repeats: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """Return (low, high), the percentile bootstrap interval of the mean over groups.
-
-    Efron 1979: groups are resampled with replacement, so rows of a group stay together. It is
-    (NaN, NaN) without groups; with one group both ends are its value, regardless of its noise.
-
-    >>> low, high = bootstrap_interval(np.array([0.0, 1.0, 1.0, 0.0]))
-    >>> 0.0 <= low < 0.5 < high <= 1.0
-    True
-
-    Args:
-        values: `[G]`, one finite value per group, such as `GroupValues.values`.
-        level: confidence level, in (0, 1).
-        repeats: number of resamples, at least 1.
-        seed: of the resampling; the same seed gives the same interval.
-
-    Raises:
-        DataError: a value is not finite, or `level` or `repeats` is out of range.
-
-    """
-    if not 0.0 < level < 1.0:
-        raise DataError(f"level: expected a share between 0 and 1, such as 0.95, got {level}")
-    count_of("repeats", repeats, error=DataError)
-    values = np.asarray(values, dtype=np.float64)
-    refuse(~np.isfinite(values), values, "expected one finite value per group")
-    if len(values) == 0:
-        return math.nan, math.nan
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(_resampled_means(values, repeats, seed), [tail, 1.0 - tail])
-    return float(low), float(high)
-
-
-def bootstrap_difference(
-    a: GroupValues, b: GroupValues, *, level: float = 0.95, repeats: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """Return (low, high), the bootstrap interval of mean(a) - mean(b) over the same groups.
-
-    Each resample takes both values of a group, so that differences between groups cancel out. Two
-    orders of the same rows by the same gains always have the same groups.
-
-    >>> users = pl.Series(["ann", "bob"])
-    >>> a, b = (GroupValues(users, np.array(values), 0) for values in ([0.9, 0.5], [0.8, 0.4]))
-    >>> [round(end, 4) for end in bootstrap_difference(a, b)]
-    [0.1, 0.1]
-
-    Args:
-        a: values of one order.
-        b: values of the other order, of the same groups.
-        level: confidence level, in (0, 1).
-        repeats: number of resamples, at least 1.
-        seed: of the resampling.
-
-    Raises:
-        DataError: the groups differ, or as `bootstrap_interval`.
-
-    """
-    if not a.groups.equals(b.groups):
-        raise DataError(
-            f"a paired difference needs the same groups on both sides, got {a.counted} and"
-            f" {b.counted} groups with other ids; compute both metrics from the same rows and gains"
-        )
-    return bootstrap_interval(a.values - b.values, level=level, repeats=repeats, seed=seed)
-
-
-def _resampled_means(values: Floats, repeats: int, seed: int) -> Floats:
-    random, count = np.random.default_rng(seed), len(values)
-    block = max(_DRAWS // count, 1)
-    sizes = [min(block, repeats - done) for done in range(0, repeats, block)]
-    draws = (values[random.integers(0, count, (size, count))].mean(axis=1) for size in sizes)
-    return np.concatenate(list(draws))
 
 
 @dataclass(frozen=True)
