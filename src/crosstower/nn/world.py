@@ -57,9 +57,6 @@ class World:
         """Return the value of each process, by rank."""
         return [value]
 
-    def barrier(self, what: str) -> None:
-        """Wait until all processes are here; `what` names the place in messages."""
-
     def not_finite(self) -> list[int]:
         """Return the processes that have added a number that is not finite to the last sums."""
         return []

@@ -12,7 +12,7 @@ from crosstower.training.distributed.world import open_world
 
 def main(way: str) -> None:
     world = open_world(torch.device("cpu"), timeout=3.0 if way == "SIGSTOP" else 60.0)
-    world.barrier("all are here")
+    world.largest(0)  # wait: all are here
     if world.rank == 2:
         os.kill(os.getpid(), getattr(signal, way))
     try:

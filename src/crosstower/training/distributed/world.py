@@ -94,11 +94,6 @@ class ProcessWorld(World):
         dist.all_reduce(found)
         return found.tolist()
 
-    def barrier(self, what: str) -> None:
-        """Wait until all processes are here; `what` names the place in messages."""
-        del what
-        self.largest(0)
-
     def not_finite(self) -> list[int]:
         """Return the processes that have added a number that is not finite to the last sums."""
         for given in self._given:
