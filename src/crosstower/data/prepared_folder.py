@@ -37,7 +37,7 @@ Shards = Mapping[str, tuple[Shard, ...]]
 """Shards by folder."""
 
 
-class Manifest(FrozenModel):
+class PreparedManifest(FrozenModel):
     """Contents of a prepared folder.
 
     Args:
@@ -138,7 +138,7 @@ def write_prepared(
     (folder / RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")
     written = {folder / name / shard.file for name, found in shards.items() for shard in found}
     others = sorted(path for path in folder.rglob("*") if path.is_file() and path not in written)
-    manifest = Manifest(
+    manifest = PreparedManifest(
         crosstower=metadata.version("crosstower"),
         facts=facts,
         shards=dict(shards),
@@ -165,7 +165,7 @@ def open_prepared(place: str | Place) -> PreparedFolder:
             f" prepare RECIPE --out {folder}"
         )
     manifest = read_document(
-        folder / MANIFEST, Manifest, newest=FORMAT, error=RunError, again=_AGAIN
+        folder / MANIFEST, PreparedManifest, newest=FORMAT, error=RunError, again=_AGAIN
     )
     for name, facts in manifest.files.items():
         _refuse(folder / name, fault_of(folder / name, facts))
