@@ -11,7 +11,7 @@ from crosstower.cli.options import SERVE, Candidates, IndexOptions, Json, Seed, 
 
 if TYPE_CHECKING:
     from crosstower.serving.bundle.bundle import Bundle
-    from crosstower.serving.bundle.manifest import Manifest
+    from crosstower.serving.bundle.manifest import BundleManifest
 
 bundle_app = typer.Typer()
 
@@ -108,7 +108,7 @@ def print_bundle(made: Bundle) -> None:
     out.print(f"serve it: crosstower serve {place}", highlight=False, soft_wrap=True)
 
 
-def _index_note(manifest: Manifest) -> str:
+def _index_note(manifest: BundleManifest) -> str:
     """Return the recall of the approximate index, and whether it was too low to be used."""
     recall = manifest.index_recall
     if recall is None:
@@ -137,7 +137,7 @@ def _events_note(made: Bundle) -> str:
     )
 
 
-def _needed_note(manifest: Manifest) -> str:
+def _needed_note(manifest: BundleManifest) -> str:
     """Return the columns that every request must give, if there are any."""
     if not (needed := manifest.needed_columns):
         return ""

@@ -7,7 +7,7 @@ import pytest
 from crosstower.errors import BundleError
 from crosstower.funnel.funnel import Funnel
 from crosstower.serving.bundle import Bundle
-from crosstower.serving.bundle.manifest import NAME, Manifest, version_of
+from crosstower.serving.bundle.manifest import NAME, BundleManifest, version_of
 from crosstower.storage.documents import facts_of
 
 from ...fixtures.funnels import Runs
@@ -20,7 +20,7 @@ def again(folder: Path) -> None:
     """Make the manifest fit changed files, as an attacker would."""
     plain = json.loads((folder / NAME).read_text())
     files = {name: facts_of(folder / name) for name in plain["files"]}
-    manifest = Manifest.model_validate(plain).model_copy(update={"files": files})
+    manifest = BundleManifest.model_validate(plain).model_copy(update={"files": files})
     manifest = manifest.model_copy(update={"version": version_of(manifest)})
     (folder / NAME).write_text(manifest.model_dump_json())
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from crosstower.errors import BundleError, CrosstowerError, ServeError
 from crosstower.serving.bundle import Bundle
-from crosstower.serving.bundle.manifest import Manifest, version_of
+from crosstower.serving.bundle.manifest import BundleManifest, version_of
 from crosstower.serving.http.app import create_app
 from crosstower.serving.http.server import prepared, serve
 from crosstower.serving.http.settings import Settings
@@ -48,7 +48,7 @@ def foreign(copy: Path) -> Path:
     (copy / ENCODER).write_text(json.dumps(document | {"format": 999}))
     manifest = json.loads((copy / "manifest.json").read_text())
     manifest["files"][ENCODER] = facts_of(copy / ENCODER).model_dump()
-    manifest["version"] = version_of(Manifest.model_validate(manifest))
+    manifest["version"] = version_of(BundleManifest.model_validate(manifest))
     (copy / "manifest.json").write_text(json.dumps(manifest))
     return copy
 

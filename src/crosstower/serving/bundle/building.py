@@ -41,7 +41,7 @@ from crosstower.serving.bundle.history_events import with_history_events
 from crosstower.serving.bundle.manifest import (
     CARDS,
     NAME,
-    Manifest,
+    BundleManifest,
     RunFacts,
     files_of,
     version_of,
@@ -224,7 +224,7 @@ class _Maker:
 
     def finish(self, name: str, candidates: int) -> None:
         self.on_progress("checksums")
-        draft = Manifest(
+        draft = BundleManifest(
             version="",
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             name=name,

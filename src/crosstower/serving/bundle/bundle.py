@@ -35,7 +35,7 @@ from crosstower.serving.bundle.contents import check_contents
 from crosstower.serving.bundle.exploration import read_exploration
 from crosstower.serving.bundle.forms import EAGER, open_form
 from crosstower.serving.bundle.forms import FOLDER as FORMS
-from crosstower.serving.bundle.manifest import NAME, Manifest, read_manifest
+from crosstower.serving.bundle.manifest import NAME, BundleManifest, read_manifest
 from crosstower.serving.bundle.rules import read_rules
 from crosstower.storage.folders import local_folder, origin_of
 from crosstower.training.run import INDEX, Run
@@ -56,7 +56,7 @@ class Bundle:
     """
 
     folder: Path
-    manifest: Manifest
+    manifest: BundleManifest
 
     @staticmethod
     def open(folder: str | Place, *, check: bool = True) -> Bundle:

@@ -20,10 +20,10 @@ from crosstower.evaluation.reports.page import (
     render_page,
     write_page,
 )
-from crosstower.serving.bundle.manifest import Manifest, RunFacts
+from crosstower.serving.bundle.manifest import BundleManifest, RunFacts
 
 
-def write_cards(folder: Path, manifest: Manifest) -> None:
+def write_cards(folder: Path, manifest: BundleManifest) -> None:
     """Write card.md and card.html into a folder."""
     title = f"Model card: {manifest.name}"
     sections = list(_sections(manifest))
@@ -32,7 +32,7 @@ def write_cards(folder: Path, manifest: Manifest) -> None:
     write_page(folder / "card.html", render_page("Crosstower bundle", title, lead, sections))
 
 
-def _facts(manifest: Manifest) -> list[tuple[str, str]]:
+def _facts(manifest: BundleManifest) -> list[tuple[str, str]]:
     libraries = ", ".join(f"{n} {v}" for n, v in manifest.libraries.items())
     needed = manifest.needed_columns
     items = f"{manifest.items:,}, index: {manifest.index}" if manifest.index else "none"
@@ -55,7 +55,7 @@ def _first_upper(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _sections(manifest: Manifest) -> Iterator[Section]:
+def _sections(manifest: BundleManifest) -> Iterator[Section]:
     yield Section("bundle", "Bundle", [Facts(_facts(manifest))])
     for name, run in (("Retrieval", manifest.retrieval), ("Ranking", manifest.ranking)):
         if run is not None:

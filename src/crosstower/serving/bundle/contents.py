@@ -9,7 +9,7 @@ from pathlib import Path
 from pyarrow import ArrowException, parquet
 
 from crosstower.errors import BundleError, first_line
-from crosstower.serving.bundle.manifest import NAME, Manifest
+from crosstower.serving.bundle.manifest import NAME, BundleManifest
 from crosstower.storage.documents import FileFacts, fault_of
 
 _AGAIN = "copy the bundle again, or make it again"
@@ -17,7 +17,7 @@ _FREE_BYTES, _MOST_TIMES = 512_000_000, 200
 _CELL_BYTES = 16  # of a string in polars; numbers take less
 
 
-def check_contents(folder: Path, manifest: Manifest, *, checksums: bool) -> None:
+def check_contents(folder: Path, manifest: BundleManifest, *, checksums: bool) -> None:
     """Compare the files of a folder with its manifest.
 
     Symbolic links, special files and files that the manifest does not list are refused: their

@@ -64,7 +64,7 @@ class RunFacts(FrozenModel):
     metrics: dict[str, Any]
 
 
-class Manifest(FrozenModel):
+class BundleManifest(FrozenModel):
     """The content of `manifest.json`.
 
     `version` is a digest of the checksums and of all fields but `created`, `git_revision`, `cards`
@@ -107,7 +107,7 @@ class Manifest(FrozenModel):
         return [name for name, there in found if there]
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> BundleManifest:
     """Read the manifest of a bundle.
 
     Raises:
@@ -121,7 +121,7 @@ def read_manifest(folder: Path) -> Manifest:
             " crosstower bundle RUN -o DIR"
         )
     again = "make the bundle again"
-    manifest = read_document(path, Manifest, newest=FORMAT, error=BundleError, again=again)
+    manifest = read_document(path, BundleManifest, newest=FORMAT, error=BundleError, again=again)
     if (made := version_of(manifest)) != manifest.version:
         raise BundleError(
             f"{path}: was changed: its content has version {made}, it claims {manifest.version};"
@@ -143,7 +143,7 @@ def files_of(folder: Path) -> dict[str, FileFacts]:
     return {path.relative_to(folder).as_posix(): facts_of(path) for path in files}
 
 
-def version_of(manifest: Manifest) -> str:
+def version_of(manifest: BundleManifest) -> str:
     """Return twelve hexadecimal digits that identify the content of a bundle."""
     plain = json.loads(manifest.model_dump_json(exclude=_UNVERSIONED))  # as it is read back
     text = json.dumps(plain, sort_keys=True, ensure_ascii=False)
