@@ -58,7 +58,7 @@ _STEP = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
-class Training:
+class GateInput:
     """Input of the gate after a training run.
 
     `tested` are the newest impressions, `positives` the newest positives, and `earlier` those
@@ -188,7 +188,7 @@ class Work:
         times: list[Any] = [part[self.time].min() for part in (rows.impressions, rows.positives)]
         return min((time for time in times if time is not None), default=self.until)
 
-    def fill(self, attempt: Attempt, rows: EventRows, on_progress: OnProgress) -> Training:
+    def fill(self, attempt: Attempt, rows: EventRows, on_progress: OnProgress) -> GateInput:
         """Train the stages in the folder of an attempt, and make the bundle."""
         impressions, log, runs, cuts = rows.impressions, None, list[Run](), dict[str, Cuts]()
         notes = ()
@@ -216,9 +216,9 @@ class Work:
         write_atomic(attempt.folder / FACTS, facts.model_dump_json(indent=1).encode())
         tested = impressions.filter(pl.col(self.time) >= cuts[self.stages[-1].name].test_from)
         if log is None:
-            return Training(tested, None, None, facts, notes)
+            return GateInput(tested, None, None, facts, notes)
         newest = (pl.col(self.time) >= cuts[RETRIEVAL].test_from).fill_null(value=False)
-        return Training(tested, log.filter(newest), log.filter(~newest), facts, notes)
+        return GateInput(tested, log.filter(newest), log.filter(~newest), facts, notes)
 
     def _cuts(self, stage: Stage, rows: pl.DataFrame, events: EventRows) -> Cuts:
         return cuts_of(rows[stage.time], self.plan.rows, self._new_from(stage, events))
