@@ -14,7 +14,7 @@ from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.recipe.arguments import place_argument
 from crosstower.serving.retraining.gate import judge
 from crosstower.serving.retraining.plan import RetrainPlan, load_plan
-from crosstower.serving.retraining.steps import Work
+from crosstower.serving.retraining.steps import RetrainingSteps
 from crosstower.serving.retraining.version_folders import versions_folder
 from crosstower.serving.retraining.versions import Versions
 from crosstower.serving.state.address import StateAddress
@@ -90,7 +90,7 @@ def retrain(
         State.open_existing(state) as opened,
         Versions.open(folder, opened, base=base, keep=given.keep) as kept,
     ):
-        work = Work(given, kept.live(), opened, _time(until))
+        work = RetrainingSteps(given, kept.live(), opened, _time(until))
         rows = work.event_rows(on_progress)
         new = work.new_rows(rows)
         if new < given.rows.min_new:

@@ -72,7 +72,7 @@ class GateInput:
     notes: tuple[str, ...]
 
 
-class Work:
+class RetrainingSteps:
     """The steps of one retraining.
 
     Args:
