@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from crosstower.evaluation.metrics.drift import ScoreDrift, reference_of
 from crosstower.evaluation.metrics.paired import resampled
 from crosstower.evaluation.metrics.registry import title_of
-from crosstower.serving.retraining.figures import Calibration, Comparison, Drift, Figures, Verdict
+from crosstower.serving.retraining.figures import (
+    CalibrationRatio,
+    Comparison,
+    Drift,
+    Figures,
+    Verdict,
+)
 from crosstower.serving.retraining.limits import GateLimits
 from crosstower.serving.retraining.measures import Measure, Measures
 
@@ -117,7 +123,7 @@ class _Decision:
 
     def _calibrated(
         self, task: str, found: dict[str, Floats], draws: dict[str, Floats]
-    ) -> Calibration:
+    ) -> CalibrationRatio:
         name = f"{task} ratio"
         live, candidate = (float(v) for v in found[name])
         low, high = self._interval(draws[name][:, 1])
@@ -133,7 +139,7 @@ class _Decision:
                 f" {self._limits.confidence:.0%} confidence; the live bundle's are {live:.3g} times"
                 f" them), and gate.calibration allows {least:g} to {most:g}"
             )
-        return Calibration(task, live, candidate, low, high, passed)
+        return CalibrationRatio(task, live, candidate, low, high, passed)
 
     def _drifted(self, better: set[str]) -> list[Drift]:
         """Return the drift per task; a large one is allowed for a bundle that is better."""

@@ -41,7 +41,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationRatio:
     """Sum of predictions over sum of labels of a binary task.
 
     Args:
@@ -94,7 +94,7 @@ class Figures:
     rows: int = 0
     users: int = 0
     comparisons: tuple[Comparison, ...] = ()
-    calibration: tuple[Calibration, ...] = ()
+    calibration: tuple[CalibrationRatio, ...] = ()
     drift: tuple[Drift, ...] = ()
 
 
