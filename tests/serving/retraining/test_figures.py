@@ -1,11 +1,11 @@
 import json
 import math
 
-from crosstower.serving.retraining.figures import Comparison, Drift, Figures, Verdict
+from crosstower.serving.retraining.figures import Drift, Figures, MetricComparison, Verdict
 
 
 def test_a_verdict_is_plain_json() -> None:
-    nothing = Comparison("click", "auc", *[math.nan] * 6, passed=True)
+    nothing = MetricComparison("click", "auc", *[math.nan] * 6, passed=True)
     figures = Figures(7, 3, (nothing,), (), (Drift("click", 0.5, passed=False),))
     found = Verdict(("worse",), ("a note",), figures).plain()
     assert json.loads(json.dumps(found, allow_nan=False)) == found

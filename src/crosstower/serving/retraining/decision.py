@@ -19,9 +19,9 @@ from crosstower.evaluation.metrics.paired import resampled
 from crosstower.evaluation.metrics.registry import title_of
 from crosstower.serving.retraining.figures import (
     CalibrationRatio,
-    Comparison,
     Drift,
     Figures,
+    MetricComparison,
     Verdict,
 )
 from crosstower.serving.retraining.limits import GateLimits
@@ -106,7 +106,7 @@ class _Decision:
 
     def _compared(
         self, measure: Measure, found: dict[str, Floats], draws: dict[str, Floats]
-    ) -> Comparison:
+    ) -> MetricComparison:
         name, limits = f"{measure.name} {measure.metric}", self._limits
         live, candidate = (float(v) for v in found[name])
         gains = measure.gain(draws[name])
@@ -117,7 +117,7 @@ class _Decision:
         passed = not high < -limits.max_loss - _ROUNDING
         if not passed:
             self._reasons.append(_worse(measure, (live, candidate), -gain, -high, limits))
-        return Comparison(
+        return MetricComparison(
             measure.name, measure.metric, live, candidate, gain, low, high, detectable, passed
         )
 

@@ -9,10 +9,10 @@ from crosstower.values.json_values import json_values
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MetricComparison:
     """A metric of both bundles.
 
-    >>> found = Comparison("click", "auc", 0.70, 0.71, 0.01, 0.002, 0.018, 0.008, passed=True)
+    >>> found = MetricComparison("click", "auc", 0.70, 0.71, 0.01, 0.002, 0.018, 0.008, passed=True)
     >>> found.gain > 0
     True
 
@@ -93,7 +93,7 @@ class Figures:
 
     rows: int = 0
     users: int = 0
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[MetricComparison, ...] = ()
     calibration: tuple[CalibrationRatio, ...] = ()
     drift: tuple[Drift, ...] = ()
 

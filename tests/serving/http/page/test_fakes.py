@@ -5,12 +5,12 @@ from dataclasses import fields
 
 import pytest
 
-from crosstower.evaluation.experiments.report import Comparison as LiftComparison
 from crosstower.evaluation.experiments.report import InterleavedArm
+from crosstower.evaluation.experiments.report import MetricComparison as LiftComparison
 from crosstower.serving.http.experiment_reports import ExperimentReportResponse
 from crosstower.serving.http.experiments import ExperimentsResponse
 from crosstower.serving.http.user_routes import UserResponse
-from crosstower.serving.retraining.figures import CalibrationRatio, Comparison, Drift, Figures
+from crosstower.serving.retraining.figures import CalibrationRatio, Drift, Figures, MetricComparison
 from crosstower.serving.retraining.summary import VersionsSummary
 
 from . import fake_loop
@@ -37,7 +37,11 @@ def test_users_versions_and_experiments_have_the_form_of_the_api() -> None:
 def test_figures_of_the_gate_have_their_names() -> None:
     figures = fake_loop.FIGURES
     assert set(figures) == names(Figures)
-    for kind in (("comparisons", Comparison), ("calibration", CalibrationRatio), ("drift", Drift)):
+    for kind in (
+        ("comparisons", MetricComparison),
+        ("calibration", CalibrationRatio),
+        ("drift", Drift),
+    ):
         assert all(set(one) == names(kind[1]) for one in figures[kind[0]])
 
 
