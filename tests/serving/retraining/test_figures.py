@@ -1,12 +1,17 @@
 import json
 import math
 
-from crosstower.serving.retraining.figures import Drift, Figures, MetricComparison, Verdict
+from crosstower.serving.retraining.figures import (
+    Figures,
+    MetricComparison,
+    PredictionDrift,
+    Verdict,
+)
 
 
 def test_a_verdict_is_plain_json() -> None:
     nothing = MetricComparison("click", "auc", *[math.nan] * 6, passed=True)
-    figures = Figures(7, 3, (nothing,), (), (Drift("click", 0.5, passed=False),))
+    figures = Figures(7, 3, (nothing,), (), (PredictionDrift("click", 0.5, passed=False),))
     found = Verdict(("worse",), ("a note",), figures).plain()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["reasons"] == ["worse"]

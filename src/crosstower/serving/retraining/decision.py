@@ -19,9 +19,9 @@ from crosstower.evaluation.metrics.paired import resampled
 from crosstower.evaluation.metrics.registry import title_of
 from crosstower.serving.retraining.figures import (
     CalibrationRatio,
-    Drift,
     Figures,
     MetricComparison,
+    PredictionDrift,
     Verdict,
 )
 from crosstower.serving.retraining.limits import GateLimits
@@ -141,9 +141,9 @@ class _Decision:
             )
         return CalibrationRatio(task, live, candidate, low, high, passed)
 
-    def _drifted(self, better: set[str]) -> list[Drift]:
+    def _drifted(self, better: set[str]) -> list[PredictionDrift]:
         """Return the drift per task; a large one is allowed for a bundle that is better."""
-        most, drifts = self._limits.drift, list[Drift]()
+        most, drifts = self._limits.drift, list[PredictionDrift]()
         for task, p in self._predictions.items():
             if not np.isfinite(p).all():
                 continue
@@ -159,7 +159,7 @@ class _Decision:
                     f"{task}: predictions have moved far from those of the live bundle (population"
                     f" stability index {psi:.2f}; gate.drift allows {most:g}) without being better"
                 )
-            drifts.append(Drift(task, psi, passed))
+            drifts.append(PredictionDrift(task, psi, passed))
         return drifts
 
     def _check_finite(self) -> None:

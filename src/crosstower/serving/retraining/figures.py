@@ -63,7 +63,7 @@ class CalibrationRatio:
 
 
 @dataclass(frozen=True)
-class Drift:
+class PredictionDrift:
     """Population stability index between the predictions of both bundles.
 
     Args:
@@ -95,7 +95,7 @@ class Figures:
     users: int = 0
     comparisons: tuple[MetricComparison, ...] = ()
     calibration: tuple[CalibrationRatio, ...] = ()
-    drift: tuple[Drift, ...] = ()
+    drift: tuple[PredictionDrift, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,12 @@ from crosstower.evaluation.experiments.report import MetricComparison as LiftCom
 from crosstower.serving.http.experiment_reports import ExperimentReportResponse
 from crosstower.serving.http.experiments import ExperimentsResponse
 from crosstower.serving.http.user_routes import UserResponse
-from crosstower.serving.retraining.figures import CalibrationRatio, Drift, Figures, MetricComparison
+from crosstower.serving.retraining.figures import (
+    CalibrationRatio,
+    Figures,
+    MetricComparison,
+    PredictionDrift,
+)
 from crosstower.serving.retraining.summary import VersionsSummary
 
 from . import fake_loop
@@ -40,7 +45,7 @@ def test_figures_of_the_gate_have_their_names() -> None:
     for kind in (
         ("comparisons", MetricComparison),
         ("calibration", CalibrationRatio),
-        ("drift", Drift),
+        ("drift", PredictionDrift),
     ):
         assert all(set(one) == names(kind[1]) for one in figures[kind[0]])
 
