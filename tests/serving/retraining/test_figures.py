@@ -2,7 +2,7 @@ import json
 import math
 
 from crosstower.serving.retraining.figures import (
-    Figures,
+    GateMeasurements,
     MetricComparison,
     PredictionDrift,
     Verdict,
@@ -11,7 +11,7 @@ from crosstower.serving.retraining.figures import (
 
 def test_a_verdict_is_plain_json() -> None:
     nothing = MetricComparison("click", "auc", *[math.nan] * 6, passed=True)
-    figures = Figures(7, 3, (nothing,), (), (PredictionDrift("click", 0.5, passed=False),))
+    figures = GateMeasurements(7, 3, (nothing,), (), (PredictionDrift("click", 0.5, passed=False),))
     found = Verdict(("worse",), ("a note",), figures).plain()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["reasons"] == ["worse"]

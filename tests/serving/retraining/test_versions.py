@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from crosstower.errors import ServeError, TrainingError
-from crosstower.serving.retraining.figures import Figures, Verdict
+from crosstower.serving.retraining.figures import GateMeasurements, Verdict
 from crosstower.serving.retraining.versions import Versions
 from crosstower.serving.state.state import State
 
 from .conftest import Fill
 
-GOOD, BAD = Verdict(figures=Figures(rows=7)), Verdict(reasons=("worse",))
+GOOD, BAD = Verdict(figures=GateMeasurements(rows=7)), Verdict(reasons=("worse",))
 Open = Callable[..., Versions]
 
 

@@ -19,7 +19,7 @@ from crosstower.evaluation.metrics.paired import resampled
 from crosstower.evaluation.metrics.registry import title_of
 from crosstower.serving.retraining.figures import (
     CalibrationRatio,
-    Figures,
+    GateMeasurements,
     MetricComparison,
     PredictionDrift,
     Verdict,
@@ -82,7 +82,7 @@ class _Decision:
         drift = [*self._drifted(better)]
         if not comparisons and not self._reasons:
             self._notes.append("nothing was compared; the bundle was only opened and sent requests")
-        figures = Figures(
+        figures = GateMeasurements(
             self._rows, self._users, tuple(comparisons), tuple(calibration), tuple(drift)
         )
         return Verdict(tuple(self._reasons), tuple(self._notes), figures)

@@ -79,7 +79,7 @@ class PredictionDrift:
 
 
 @dataclass(frozen=True)
-class Figures:
+class GateMeasurements:
     """Measurements of the gate.
 
     Args:
@@ -114,7 +114,7 @@ class Verdict:
 
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    figures: Figures = field(default_factory=Figures)
+    figures: GateMeasurements = field(default_factory=GateMeasurements)
 
     @property
     def passed(self) -> bool:

@@ -10,7 +10,7 @@ from crosstower.errors import CrosstowerError
 from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.retraining.decision import decide
-from crosstower.serving.retraining.figures import Figures, Verdict
+from crosstower.serving.retraining.figures import GateMeasurements, Verdict
 from crosstower.serving.retraining.limits import GateLimits
 from crosstower.serving.retraining.measures import ranking_measures
 from crosstower.serving.retraining.newest_rows import NewestRows, newest_rows
@@ -56,7 +56,7 @@ def judge(
         if limits.smoke:
             check_requests(new.folder, some.frame, user=some.user, experiments=experiments)
         if few := _too_few(rows.height, some, limits):
-            return Verdict((few,), figures=Figures(rows.height, some.count))
+            return Verdict((few,), figures=GateMeasurements(rows.height, some.count))
         parts = [
             ranking_measures(old, new, some, k=limits.k),
             recall_measures(old, new, some, positives=positives, earlier=earlier, k=limits.k),

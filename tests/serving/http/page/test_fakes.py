@@ -12,7 +12,7 @@ from crosstower.serving.http.experiments import ExperimentsResponse
 from crosstower.serving.http.user_routes import UserResponse
 from crosstower.serving.retraining.figures import (
     CalibrationRatio,
-    Figures,
+    GateMeasurements,
     MetricComparison,
     PredictionDrift,
 )
@@ -41,7 +41,7 @@ def test_users_versions_and_experiments_have_the_form_of_the_api() -> None:
 
 def test_figures_of_the_gate_have_their_names() -> None:
     figures = fake_loop.FIGURES
-    assert set(figures) == names(Figures)
+    assert set(figures) == names(GateMeasurements)
     for kind in (
         ("comparisons", MetricComparison),
         ("calibration", CalibrationRatio),
