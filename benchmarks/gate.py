@@ -17,7 +17,7 @@ from crosstower.evaluation.metrics.paired import auc_statistic, mean_statistic, 
 from crosstower.serving.retraining.decision import decide
 from crosstower.serving.retraining.figures import Verdict
 from crosstower.serving.retraining.limits import GateLimits
-from crosstower.serving.retraining.measures import Measure, Measures
+from crosstower.serving.retraining.measures import BundleMeasures, Measure
 
 NOISE = 0.4  # of both bundles, on the scale of logits
 CASES = {  # name: (additional noise of the new bundle, factor of its odds)
@@ -69,7 +69,7 @@ def verdict(
     p = 1.0 / (1.0 + np.exp(-np.stack(blurred, axis=1)))
     loss = mean_statistic(-np.log(np.where(y[:, None] == 1, p, 1.0 - p)), user)
     ratio = ratio_statistic(p, np.stack([y, y], axis=1), user)
-    measures = Measures(
+    measures = BundleMeasures(
         [
             Measure("click", "auc", auc_statistic(y, p, user), users),
             Measure("click", "log_loss", loss, users, higher=False, relative=True),

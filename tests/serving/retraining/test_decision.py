@@ -13,13 +13,15 @@ from crosstower.evaluation.metrics.paired import (
 from crosstower.serving.retraining.decision import decide
 from crosstower.serving.retraining.figures import Verdict
 from crosstower.serving.retraining.limits import GateLimits
-from crosstower.serving.retraining.measures import Measure, Measures
+from crosstower.serving.retraining.measures import BundleMeasures, Measure
 
 USERS, ROWS = 150, 1_500
 LIMITS = GateLimits(samples=300)
 
 
-def simulated(seed: int, *, noise: float = 0.0, shift: float = 0.0, both: float = 0.4) -> Measures:
+def simulated(
+    seed: int, *, noise: float = 0.0, shift: float = 0.0, both: float = 0.4
+) -> BundleMeasures:
     """True probabilities blurred by noise: independently `both` in each bundle, more in the new."""
     random = np.random.default_rng(seed)
     users = random.integers(0, USERS, ROWS)
@@ -33,11 +35,11 @@ def simulated(seed: int, *, noise: float = 0.0, shift: float = 0.0, both: float 
     return measured(y, p, users)
 
 
-def measured(y: np.ndarray, p: np.ndarray, users: np.ndarray) -> Measures:
+def measured(y: np.ndarray, p: np.ndarray, users: np.ndarray) -> BundleMeasures:
     loss = -np.log(np.where(y[:, None] == 1, p, 1.0 - p))
     count = len(np.unique(users))
     ratio = ratio_statistic(p, np.stack([y, y], axis=1), users)
-    return Measures(
+    return BundleMeasures(
         [
             Measure("click", "auc", auc_statistic(y, p, users), count),
             Measure("click", "log_loss", mean_statistic(loss, users), count,
@@ -48,7 +50,7 @@ def measured(y: np.ndarray, p: np.ndarray, users: np.ndarray) -> Measures:
     )  # fmt: skip
 
 
-def verdict(measures: Measures, limits: GateLimits = LIMITS) -> Verdict:
+def verdict(measures: BundleMeasures, limits: GateLimits = LIMITS) -> Verdict:
     return decide([measures], rows=ROWS, users=USERS, limits=limits)
 
 
@@ -139,13 +141,13 @@ def test_a_drift_is_allowed_for_a_better_bundle_only() -> None:
 def test_predictions_that_are_not_finite_are_refused() -> None:
     p = np.full((ROWS, 2), 0.5)
     p[3, 1] = np.nan
-    found = verdict(Measures(predictions={"click": p}))
+    found = verdict(BundleMeasures(predictions={"click": p}))
     assert found.reasons == ("click: 1 of 1,500 predictions of the new bundle are not finite",)
 
 
 def test_measures_of_few_users_are_not_judged() -> None:
     few = simulated(0, noise=3.0)
-    few = Measures([Measure(m.name, m.metric, m.statistic, 19) for m in few.measures])
+    few = BundleMeasures([Measure(m.name, m.metric, m.statistic, 19) for m in few.measures])
     found = verdict(few)
     assert found.passed
     assert found.notes == (

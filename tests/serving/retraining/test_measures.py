@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
 from crosstower.errors import CrosstowerWarning
 from crosstower.evaluation.metrics.paired import Statistic
 from crosstower.serving.bundle import Bundle
-from crosstower.serving.retraining.measures import Measure, Measures, ranking_measures
+from crosstower.serving.retraining.measures import BundleMeasures, Measure, ranking_measures
 from crosstower.serving.retraining.newest_rows import newest_rows
 
 
@@ -127,7 +127,7 @@ def test_a_bundle_that_only_retrieves_has_nothing_to_rank(
 ) -> None:
     alone = Bundle(bundle.folder, bundle.manifest.model_copy(update={"ranking": None}))
     rows = newest_rows(newest, bundle, most=10_000, seed=0)
-    assert ranking_measures(alone, bundle, rows, k=10) == Measures()
+    assert ranking_measures(alone, bundle, rows, k=10) == BundleMeasures()
 
 
 def test_a_relative_gain_of_nothing_is_zero() -> None:

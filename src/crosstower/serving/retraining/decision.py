@@ -25,14 +25,16 @@ from crosstower.serving.retraining.figures import (
     Verdict,
 )
 from crosstower.serving.retraining.limits import GateLimits
-from crosstower.serving.retraining.measures import Measure, Measures
+from crosstower.serving.retraining.measures import BundleMeasures, Measure
 
 Floats = NDArray[np.float64]
 _POWER = 0.8
 _ROUNDING = 1e-9
 
 
-def decide(parts: Sequence[Measures], *, rows: int, users: int, limits: GateLimits) -> Verdict:
+def decide(
+    parts: Sequence[BundleMeasures], *, rows: int, users: int, limits: GateLimits
+) -> Verdict:
     """Return the verdict on a new bundle.
 
     Args:
@@ -49,7 +51,7 @@ class _Decision:
     """Collects measurements, reasons and notes."""
 
     def __init__(
-        self, parts: Sequence[Measures], rows: int, users: int, limits: GateLimits
+        self, parts: Sequence[BundleMeasures], rows: int, users: int, limits: GateLimits
     ) -> None:
         self._limits, self._rows, self._users = limits, rows, users
         self._predictions = {t: p for part in parts for t, p in part.predictions.items()}

@@ -65,7 +65,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Measures:
+class BundleMeasures:
     """Measures of two bundles on the same rows.
 
     Args:
@@ -82,14 +82,16 @@ class Measures:
     notes: list[str] = field(default_factory=list[str])
 
 
-def ranking_measures(live: Bundle, candidate: Bundle, rows: NewestRows, *, k: int) -> Measures:
+def ranking_measures(
+    live: Bundle, candidate: Bundle, rows: NewestRows, *, k: int
+) -> BundleMeasures:
     """Return comparisons of the rankers: per task, and of the order within each request.
 
     Raises:
         DataError: the candidate cannot score the rows.
 
     """
-    found = Measures()
+    found = BundleMeasures()
     if candidate.ranking is None or live.ranking is None:
         return found
     new = _scored(candidate, rows)
@@ -122,7 +124,7 @@ class _Pair:
         """The rows that both bundles can read."""
         return self.frames[0][_ROW].to_numpy()
 
-    def compare(self, task: str, found: Measures) -> None:
+    def compare(self, task: str, found: BundleMeasures) -> None:
         """Add the comparisons of a task on its labelled rows."""
         labels = _numbers(self.frames[1][task])
         known = np.isfinite(labels)
@@ -145,7 +147,7 @@ class _Pair:
         else:
             found.notes.append(f"task '{task}': all labels are {y[0]:g}, so it has no AUC here")
 
-    def compare_lists(self, k: int, found: Measures) -> None:
+    def compare_lists(self, k: int, found: BundleMeasures) -> None:
         """Add the NDCG of the order within each request; gain is the number of positive labels."""
         binary = [task for task, kind in self.kinds.items() if kind == "binary"]
         if REQUEST not in self.rows.frame.columns or not binary:

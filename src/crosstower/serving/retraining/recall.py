@@ -35,7 +35,7 @@ from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle.bundle import Bundle
-from crosstower.serving.retraining.measures import Measure, Measures
+from crosstower.serving.retraining.measures import BundleMeasures, Measure
 from crosstower.serving.retraining.newest_rows import NewestRows
 
 _TEST = SPLITS.index("test")
@@ -49,7 +49,7 @@ def recall_measures(
     positives: pl.DataFrame | None = None,
     earlier: pl.DataFrame | None = None,
     k: int = 10,
-) -> Measures:
+) -> BundleMeasures:
     """Return the comparison of recall@k on the newest positives.
 
     Args:
@@ -65,7 +65,7 @@ def recall_measures(
         DataError: the candidate cannot read the rows.
 
     """
-    found = Measures()
+    found = BundleMeasures()
     if live.retrieval is None or candidate.retrieval is None:
         return found
     given = positives is not None
@@ -143,7 +143,7 @@ class _Side:
 
 
 def _compare(
-    sides: list[_Side], positives: tuple[PositiveRows, PositiveRows], k: int, found: Measures
+    sides: list[_Side], positives: tuple[PositiveRows, PositiveRows], k: int, found: BundleMeasures
 ) -> None:
     section = retrieval_section_of(sides[1].recipe)
     queries = evaluation_queries(
