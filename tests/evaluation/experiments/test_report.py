@@ -5,16 +5,16 @@ import pytest
 
 from crosstower.evaluation.experiments.analysis import experiment_report
 from crosstower.evaluation.experiments.lifts import Lift, Mean
-from crosstower.evaluation.experiments.report import Comparison
+from crosstower.evaluation.experiments.report import ArmComparison
 
 from ...fixtures.experiment_log import events, experiment
 
 MEAN = Mean(1.0, 0.01, 100, 50)
 
 
-def comparison(low: float, high: float, **more: object) -> Comparison:
+def comparison(low: float, high: float, **more: object) -> ArmComparison:
     lift = Lift(MEAN, MEAN, (low + high) / 2, 0.01, low, high, 0.5)
-    return Comparison("clicks", "likes", lift, **more)  # type: ignore[arg-type]
+    return ArmComparison("clicks", "likes", lift, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from crosstower.evaluation.experiments.interleaving import Preference
 from crosstower.evaluation.experiments.lifts import Lift, Mean
-from crosstower.evaluation.experiments.report import Comparison, InterleavedArm, SampleSize
+from crosstower.evaluation.experiments.report import ArmComparison, InterleavedArm, SampleSize
 from crosstower.evaluation.experiments.sample_ratio import sample_ratio
 from crosstower.evaluation.experiments.verdicts import (
     guardrail_words,
@@ -18,9 +18,9 @@ from crosstower.evaluation.experiments.verdicts import (
 MEAN = Mean(1.0, 0.01, 100, 50)
 
 
-def comparison(low: float, high: float, **more: object) -> Comparison:
+def comparison(low: float, high: float, **more: object) -> ArmComparison:
     lift = Lift(MEAN, MEAN, (low + high) / 2, 0.01, low, high, 0.5)
-    return Comparison("clicks", "likes", lift, **more)  # type: ignore[arg-type]
+    return ArmComparison("clicks", "likes", lift, **more)  # type: ignore[arg-type]
 
 
 def test_a_difference_is_stated_with_its_interval() -> None:

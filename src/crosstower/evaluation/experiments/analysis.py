@@ -15,7 +15,7 @@ from crosstower.evaluation.experiments.credit import preferences
 from crosstower.evaluation.experiments.cuped import adjusted
 from crosstower.evaluation.experiments.lifts import Lift, lift_of, means_of, per_user
 from crosstower.evaluation.experiments.report import (
-    Comparison,
+    ArmComparison,
     ExperimentReport,
     InterleavedArm,
     SampleSize,
@@ -106,7 +106,7 @@ def _ratio(experiment: Experiment, users: dict[str, int]) -> SampleRatio | None:
     return sample_ratio(list(users.values()), list(experiment.shares.values()))
 
 
-def _lifts(units: pl.DataFrame, experiment: Experiment) -> Iterator[Comparison]:
+def _lifts(units: pl.DataFrame, experiment: Experiment) -> Iterator[ArmComparison]:
     for metric in experiment.metrics:
         yield from _compare(units, experiment, metric, _level(experiment))
 
@@ -117,7 +117,7 @@ def _compare(
     name: str,
     level: float,
     segment: tuple[str, str] | None = None,
-) -> Iterator[Comparison]:
+) -> Iterator[ArmComparison]:
     """Yield the comparison of each arm with the control in one metric."""
     arms, metric = experiment.compared, experiment.metrics[name]
     mine = units.filter(pl.col("arm").is_in(arms))
@@ -129,7 +129,7 @@ def _compare(
         values, reduction = _with_covariate(values, before, places)
     means = means_of(values, top != 0.0, places, len(arms))
     for arm, mean in zip(arms[1:], means[1:], strict=True):
-        yield Comparison(
+        yield ArmComparison(
             metric=name,
             arm=arm,
             lift=lift_of(means[0], mean, metric.expected_lift, level=level),
@@ -156,7 +156,7 @@ def _with_covariate(values: Floats, before: Floats, places: Indices) -> tuple[Fl
     return filled, found.reduction
 
 
-def _segments(units: pl.DataFrame, experiment: Experiment) -> Iterator[Comparison]:
+def _segments(units: pl.DataFrame, experiment: Experiment) -> Iterator[ArmComparison]:
     """Yield the comparisons in the primary metric, by value of each segment column."""
     primary = experiment.primary_metric
     if primary is None:
@@ -173,7 +173,7 @@ def _segments(units: pl.DataFrame, experiment: Experiment) -> Iterator[Compariso
 
 
 def _sizes(
-    experiment: Experiment, lifts: tuple[Comparison, ...], days: float
+    experiment: Experiment, lifts: tuple[ArmComparison, ...], days: float
 ) -> Iterator[SampleSize]:
     for one in lifts:
         if one.metric != experiment.primary_metric or not one.lift.known:
@@ -210,7 +210,7 @@ def _daily(
 def _verdicts(
     experiment: Experiment,
     ratio: SampleRatio | None,
-    lifts: tuple[Comparison, ...],
+    lifts: tuple[ArmComparison, ...],
     sizes: tuple[SampleSize, ...],
     interleaved: tuple[InterleavedArm, ...],
 ) -> Iterator[str]:

@@ -13,7 +13,7 @@ from crosstower.values.json_values import json_values
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ArmComparison:
     """Lift of an arm over the control in one metric, for all users or one segment.
 
     `reduction` is the share of the variance that the time before the start explains; `segment` is
@@ -98,8 +98,8 @@ class ExperimentReport:
     level: float
     users: dict[str, int]
     ratio: SampleRatio | None
-    lifts: tuple[Comparison, ...]
-    segments: tuple[Comparison, ...]
+    lifts: tuple[ArmComparison, ...]
+    segments: tuple[ArmComparison, ...]
     interleaved: tuple[InterleavedArm, ...]
     sizes: tuple[SampleSize, ...]
     daily: dict[str, list[tuple[datetime, Lift]]]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from crosstower.evaluation.experiments.report import Comparison, ExperimentReport
+from crosstower.evaluation.experiments.report import ArmComparison, ExperimentReport
 from crosstower.evaluation.reports.page import NOT_DEFINED, percent, signed_percent
 
 
@@ -75,12 +75,12 @@ def _preferences(report: ExperimentReport) -> Iterable[list[str]]:
         yield ["", "both equally", f"{one.preference.ties:,}"]
 
 
-def _mean(one: Comparison, arm: int) -> str:
+def _mean(one: ArmComparison, arm: int) -> str:
     value = (one.lift.control, one.lift.arm)[arm].value
     return NOT_DEFINED if math.isnan(value) else f"{value:.4g}"
 
 
-def _lift(one: Comparison) -> list[str]:
+def _lift(one: ArmComparison) -> list[str]:
     lift = one.lift
     if not lift.known:
         return [NOT_DEFINED, NOT_DEFINED, one.outcome]

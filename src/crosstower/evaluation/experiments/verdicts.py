@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosstower.evaluation.experiments.lifts import LEAST_ACTIVE
-from crosstower.evaluation.experiments.report import Comparison, InterleavedArm, SampleSize
+from crosstower.evaluation.experiments.report import ArmComparison, InterleavedArm, SampleSize
 from crosstower.evaluation.experiments.sample_ratio import SampleRatio
 from crosstower.evaluation.reports.page import percent, signed_percent
 
@@ -30,7 +30,7 @@ def mismatch_words(arms: Sequence[str], ratio: SampleRatio) -> str:
     )
 
 
-def primary_words(one: Comparison, control: str, level: float, size: SampleSize | None) -> str:
+def primary_words(one: ArmComparison, control: str, level: float, size: SampleSize | None) -> str:
     """Return the verdict about an arm in the primary metric.
 
     Args:
@@ -54,7 +54,7 @@ def primary_words(one: Comparison, control: str, level: float, size: SampleSize 
     return f"{words} About {size.needed:,} users are needed, {size.users:,} are in."
 
 
-def guardrail_words(one: Comparison, level: float) -> str:
+def guardrail_words(one: ArmComparison, level: float) -> str:
     """Return whether a guardrail holds: no loss beyond its tolerance.
 
     Args:
@@ -102,7 +102,7 @@ def preference_words(one: InterleavedArm, level: float) -> str:
     return f"{one.arm}: users prefer {best} to {other}: {counts} ({interval})."
 
 
-def _lift_words(one: Comparison, level: float) -> str:
+def _lift_words(one: ArmComparison, level: float) -> str:
     lift = one.lift
     return (
         f"{signed_percent(lift.value, 1)} ({_level_words(level)} interval"

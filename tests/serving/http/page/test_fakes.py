@@ -5,8 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from crosstower.evaluation.experiments.report import InterleavedArm
-from crosstower.evaluation.experiments.report import MetricComparison as LiftComparison
+from crosstower.evaluation.experiments.report import ArmComparison, InterleavedArm
 from crosstower.serving.http.experiment_reports import ExperimentReportResponse
 from crosstower.serving.http.experiments import ExperimentsResponse
 from crosstower.serving.http.user_routes import UserResponse
@@ -53,5 +52,5 @@ def test_figures_of_the_gate_have_their_names() -> None:
 def test_lifts_have_names_of_the_report() -> None:
     report = fake_loop.report()
     for one in (*report["lifts"], *report["segments"]):
-        assert set(one) <= names(LiftComparison) | {"outcome"}
+        assert set(one) <= names(ArmComparison) | {"outcome"}
     assert all(set(one) == names(InterleavedArm) for one in report["interleaved"])
