@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from crosstower.serving.http.metrics_folder import VARIABLE
-from crosstower.serving.state.live_counts import Figures
+from crosstower.serving.state.live_counts import CountStatistics
 
 # Seconds; fine around 10 and 30 ms, the target latency.
 _BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5,
@@ -181,7 +181,7 @@ class ServerMetrics:
         """Set the number of stored events that this worker had not looked at."""
         self._history_lag.set(events)
 
-    def counters(self, version: str, figures: Figures) -> None:
+    def counters(self, version: str, figures: CountStatistics) -> None:
         """Set the number of events by outcome, and the keys and bytes of counts, of a bundle."""
         for outcome, events in figures.outcomes.items():
             self._of(self._counter_events, version, outcome).set(events)

@@ -24,7 +24,7 @@ _LATEST = 2**63 // _MICROSECOND - 1  # microseconds since 1970, in the year 2262
 
 
 @dataclass(frozen=True)
-class Figures:
+class CountStatistics:
     """Numbers of events by outcome, and the size of the counts.
 
     `outcomes` are numbers of events, once per count; `keys` are those with events, `dropped_keys`
@@ -126,7 +126,7 @@ class LiveCounts:
     def _stale(self) -> bool:
         return self._state.heads().deletions != self._now.deletions
 
-    def figures(self) -> Figures:
+    def figures(self) -> CountStatistics:
         """Return the numbers of events so far, and the size of the counts."""
         now, counts = self._now, self._now.base.counts.values()
         outcomes = {
@@ -136,7 +136,7 @@ class LiveCounts:
             "unknown_item": len(now.waiting),
             "dropped": now.dropped + sum(one.dropped_waiting for one in counts),
         }
-        return Figures(
+        return CountStatistics(
             outcomes,
             keys=sum(len(one) for one in counts),
             dropped_keys=sum(one.dropped_keys for one in counts),
