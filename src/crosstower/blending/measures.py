@@ -24,7 +24,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Figures:
+class OrderResults:
     """Results of one order: utility, NDCG@k per task, and the value of each constraint."""
 
     utility: float
@@ -65,7 +65,7 @@ class Measures:
         sizes = self.users.drop_nulls().to_frame("user").group_by("user").len().sort("user")["len"]
         self._places = np.minimum(sizes.to_numpy(), utility.k)
 
-    def of(self, score: Floats) -> Figures:
+    def of(self, score: Floats) -> OrderResults:
         """Return the results of the order by falling score `[rows]`."""
         u = self._utility
         metric = ndcg_per_group if u.metric == "ndcg" else total_at_k_per_group
@@ -73,9 +73,9 @@ class Measures:
         ndcg = {t: task_ndcg(self.users, score, y, u.k) for t, y in self._labels.items()}
         pairs = zip(u.constraints, self._mine, strict=True)
         reached = [self._share(score, y) if c.task is None else ndcg[c.task] for c, y in pairs]
-        return Figures(worth, ndcg, tuple(reached))
+        return OrderResults(worth, ndcg, tuple(reached))
 
-    def excess(self, figures: Figures) -> list[float]:
+    def excess(self, figures: OrderResults) -> list[float]:
         """Return the violation of each constraint; 0 or less means that it is met."""
         pairs = zip(self._utility.constraints, figures.reached, strict=True)
         return [_missed(constraint, value) for constraint, value in pairs]

@@ -19,7 +19,7 @@ from scipy.special import expit
 
 from crosstower.blending.blender import fit_blend
 from crosstower.blending.columns import Floats
-from crosstower.blending.measures import Figures, Measures
+from crosstower.blending.measures import Measures, OrderResults
 from crosstower.blending.pareto import front_of
 from crosstower.blending.utility import Utility
 from crosstower.data.progress import OnProgress, no_progress
@@ -107,7 +107,7 @@ def tune_blend(
     count = max(utility.trials, len(starts))
     if len(kinds) == 1 or not measures.possible():
         count = len(starts)  # all there is to try, or enough to say why nothing fits
-    parts, tried = _Parts(kinds, frame), list[tuple[_Candidate, Figures]]()
+    parts, tried = _Parts(kinds, frame), list[tuple[_Candidate, OrderResults]]()
     with quiet(optuna):
         study = _study(optuna, utility, starts)
         for number in range(count):
@@ -185,7 +185,9 @@ def _parameters(candidate: _Candidate) -> dict[str, Any]:
     return numbers | {"transform": candidate.transform, "by": candidate.by}
 
 
-def _tuned(utility: Utility, measures: Measures, tried: list[tuple[_Candidate, Figures]]) -> Tuned:
+def _tuned(
+    utility: Utility, measures: Measures, tried: list[tuple[_Candidate, OrderResults]]
+) -> Tuned:
     feasible = [max(measures.excess(f), default=0.0) <= 0.0 for _, f in tried]
     if not any(feasible):
         raise RecipeError(_impossible(utility, measures, [f for _, f in tried]))
@@ -202,7 +204,7 @@ def _tuned(utility: Utility, measures: Measures, tried: list[tuple[_Candidate, F
 
 
 def _table(
-    words: list[str], tried: list[tuple[_Candidate, Figures]], feasible: list[bool]
+    words: list[str], tried: list[tuple[_Candidate, OrderResults]], feasible: list[bool]
 ) -> pl.DataFrame:
     rows = [
         {"trial": number, "start": c.start, "transform": c.transform, "by": c.by}
@@ -216,7 +218,7 @@ def _table(
     return pl.DataFrame(rows, schema_overrides=text, infer_schema_length=None)
 
 
-def _impossible(utility: Utility, measures: Measures, tried: list[Figures]) -> str:
+def _impossible(utility: Utility, measures: Measures, tried: list[OrderResults]) -> str:
     excess = np.array([measures.excess(figures) for figures in tried])  # [trials, constraints]
     lines = [f"none of {len(tried)} blends keeps to the constraints:"]
     for i, constraint in enumerate(utility.constraints):
