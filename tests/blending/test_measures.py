@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import ndcg_score
 
-from crosstower.blending.measures import Measures, task_gain, task_ndcg
+from crosstower.blending.measures import OrderMeasures, task_gain, task_ndcg
 from crosstower.blending.orders import order_within, share_in_top
 from crosstower.blending.utility import Constraint, Utility
 from crosstower.errors import DataError
@@ -31,7 +31,7 @@ def utility(**keys) -> Utility:
 def test_figures_are_those_of_scikit_learn_and_counting():
     frame, score = rows(), np.random.default_rng(1).random(400)
     ndcg_of_like = Constraint(task="like", min_ndcg=0.2)
-    measures = Measures(utility(constraints=(VIDEO, ndcg_of_like)), KINDS, frame)
+    measures = OrderMeasures(utility(constraints=(VIDEO, ndcg_of_like)), KINDS, frame)
     figures = measures.of(score)
     worth = frame["like"].to_numpy() + 0.5 * frame["stars"].to_numpy()
     groups = frame["user"].to_numpy()
@@ -48,7 +48,9 @@ def test_figures_are_those_of_scikit_learn_and_counting():
 
 def test_total_is_the_worth_of_the_first_places():
     frame, score = rows(), np.random.default_rng(1).random(400)
-    found = Measures(utility(metric="total", values={"like": 2}), KINDS, frame).of(score).utility
+    found = (
+        OrderMeasures(utility(metric="total", values={"like": 2}), KINDS, frame).of(score).utility
+    )
     top = frame.filter(pl.Series(order_within(frame["user"], score) <= 5))
     assert found == pytest.approx(2 * top["like"].sum() / 20)
 
@@ -56,7 +58,7 @@ def test_total_is_the_worth_of_the_first_places():
 def test_the_limit_of_a_share_is_that_of_the_formula():
     frame = rows(2, 130)
     most = Constraint(column="kind", value="photo", max_share=0.1)
-    measures = Measures(utility(constraints=(VIDEO, most), k=7), KINDS, frame)
+    measures = OrderMeasures(utility(constraints=(VIDEO, most), k=7), KINDS, frame)
     count = frame.group_by("user").agg(
         n=pl.len(), video=(pl.col("kind") == "video").sum(), photo=(pl.col("kind") == "photo").sum()
     )
@@ -72,7 +74,7 @@ def test_rows_without_a_label_or_a_user_are_counted():
         like=pl.when(pl.int_range(pl.len()) < 30).then(None).otherwise("like"),
         user=pl.when(pl.int_range(pl.len()).is_between(20, 39)).then(None).otherwise("user"),
     )
-    measures = Measures(utility(constraints=(VIDEO,)), KINDS, frame)
+    measures = OrderMeasures(utility(constraints=(VIDEO,)), KINDS, frame)
     assert measures.left_out == 40
     score = np.random.default_rng(1).random(400)
     shares = share_in_top(
@@ -96,13 +98,13 @@ def test_a_task_without_positives_has_no_ndcg():
 
 def test_what_cannot_be_measured_is_named():
     with pytest.raises(DataError, match="all 400 rows with a user and labels have the value 0"):
-        Measures(utility(values={"like": 1}), KINDS, rows().with_columns(like=pl.lit(0.0)))
+        OrderMeasures(utility(values={"like": 1}), KINDS, rows().with_columns(like=pl.lit(0.0)))
     needs = Constraint(task="like", min_ndcg=0.2)
     nothing = rows().with_columns(like=pl.lit(0.0))
     with pytest.raises(DataError, match="task 'like' has no positive label here"):
-        Measures(utility(constraints=(needs,)), KINDS, nothing)
+        OrderMeasures(utility(constraints=(needs,)), KINDS, nothing)
     wrong = VIDEO.model_copy(update={"value": "vido"})
     with pytest.raises(DataError, match="no row has kind 'vido'; did you mean 'video'"):
-        Measures(utility(constraints=(wrong,)), KINDS, rows())
+        OrderMeasures(utility(constraints=(wrong,)), KINDS, rows())
     with pytest.raises(DataError, match="column 'stars': expected a finite label, got inf"):
         task_gain(pl.DataFrame({"stars": [1.0, float("inf")]}), "stars")

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from crosstower.blending.blender import fit_blend
-from crosstower.blending.measures import Measures
+from crosstower.blending.measures import OrderMeasures
 from crosstower.blending.pareto import non_dominated
 from crosstower.blending.tuning import tune_blend
 from crosstower.blending.utility import Constraint, Utility
@@ -34,7 +34,7 @@ def utility(**keys) -> Utility:
 
 def measured(given: Utility, blend: Blend, frame: pl.DataFrame, kinds=KINDS):
     score = fit_blend(blend, kinds, frame).score(frame)
-    return Measures(given, kinds, frame).of(score)
+    return OrderMeasures(given, kinds, frame).of(score)
 
 
 def test_tuning_meets_a_constraint_that_the_plain_sum_violates():

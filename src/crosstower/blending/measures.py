@@ -32,7 +32,7 @@ class OrderResults:
     reached: tuple[float, ...]
 
 
-class Measures:
+class OrderMeasures:
     """Rows with their labels, prepared to measure many orders.
 
     Args:

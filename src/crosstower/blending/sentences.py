@@ -19,7 +19,7 @@ from crosstower.blending.comparison import (
 )
 from crosstower.blending.diversity import Counts
 from crosstower.blending.measured_lists import Lists
-from crosstower.blending.measures import Measures
+from crosstower.blending.measures import OrderMeasures
 from crosstower.blending.tuning import Tuned
 from crosstower.evaluation.metrics.bootstrap import bootstrap_difference
 
@@ -85,7 +85,7 @@ def constraint_words(
     """Return sentences about each constraint's value on the test rows, per order."""
     if comparison.utility is None or not comparison.utility.constraints:
         return []
-    measures = Measures(comparison.utility, comparison.schema.kinds(), frame)
+    measures = OrderMeasures(comparison.utility, comparison.schema.kinds(), frame)
     words = [
         f"On the test rows, {constraint.words}:" for constraint in comparison.utility.constraints
     ]

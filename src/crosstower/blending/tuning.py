@@ -19,7 +19,7 @@ from scipy.special import expit
 
 from crosstower.blending.blender import fit_blend
 from crosstower.blending.columns import Floats
-from crosstower.blending.measures import Measures, OrderResults
+from crosstower.blending.measures import OrderMeasures, OrderResults
 from crosstower.blending.pareto import front_of
 from crosstower.blending.utility import Utility
 from crosstower.data.progress import OnProgress, no_progress
@@ -102,7 +102,7 @@ def tune_blend(
 
     """
     optuna = import_optuna("tuning a blend", "set blend.weights by hand")
-    measures = Measures(utility, kinds, frame)
+    measures = OrderMeasures(utility, kinds, frame)
     starts = _starts(utility, list(kinds))
     count = max(utility.trials, len(starts))
     if len(kinds) == 1 or not measures.possible():
@@ -186,7 +186,7 @@ def _parameters(candidate: _Candidate) -> dict[str, Any]:
 
 
 def _tuned(
-    utility: Utility, measures: Measures, tried: list[tuple[_Candidate, OrderResults]]
+    utility: Utility, measures: OrderMeasures, tried: list[tuple[_Candidate, OrderResults]]
 ) -> Tuned:
     feasible = [max(measures.excess(f), default=0.0) <= 0.0 for _, f in tried]
     if not any(feasible):
@@ -218,7 +218,7 @@ def _table(
     return pl.DataFrame(rows, schema_overrides=text, infer_schema_length=None)
 
 
-def _impossible(utility: Utility, measures: Measures, tried: list[OrderResults]) -> str:
+def _impossible(utility: Utility, measures: OrderMeasures, tried: list[OrderResults]) -> str:
     excess = np.array([measures.excess(figures) for figures in tried])  # [trials, constraints]
     lines = [f"none of {len(tried)} blends keeps to the constraints:"]
     for i, constraint in enumerate(utility.constraints):
