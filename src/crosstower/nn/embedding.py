@@ -24,7 +24,7 @@ from crosstower.nn.shared_tables import (
     places_of_tables,
     reserved_rows,
 )
-from crosstower.nn.table_rows import LocalRows, Rows, Share, normal_rows
+from crosstower.nn.table_rows import LocalRows, Share, TableRows, normal_rows
 from crosstower.nn.target_attention import TargetAttention
 from crosstower.nn.trained_pooling import SequencePool, build_pooling
 
@@ -106,7 +106,7 @@ class EmbeddingStore(nn.Module):
                 for width, count in self._sizes.items()
             }
         )
-        self._sharded: dict[str, Rows] = {}
+        self._sharded: dict[str, TableRows] = {}
         self.propagated = nn.ModuleDict()
         self._fields = {f.name: _Field(places[f.table], column=i) for i, f in used}
         for f in lists:
@@ -216,11 +216,11 @@ class EmbeddingStore(nn.Module):
         return self._sizes
 
     @property
-    def sharded(self) -> Mapping[str, Rows]:
+    def sharded(self) -> Mapping[str, TableRows]:
         """Tables that several processes hold, by the name of their parameter in `tables`."""
         return self._sharded
 
-    def shard(self, table: str, rows: Rows, own: nn.Parameter | None) -> None:
+    def shard(self, table: str, rows: TableRows, own: nn.Parameter | None) -> None:
         """Replace a table by rows that several processes hold.
 
         Args:
@@ -363,7 +363,7 @@ class EmbeddingStore(nn.Module):
         width = self._fields[name].place.width
         self.propagated[width] = PropagatedRows(self.tables[width], layers)
 
-    def _rows(self, width: str) -> Rows:
+    def _rows(self, width: str) -> TableRows:
         if width in self.propagated:
             return cast("PropagatedRows", self.propagated[width])
         return self._sharded.get(width) or LocalRows(self.tables[width])

@@ -85,7 +85,7 @@ class PropagatedRows(nn.Module):
     def bag(
         self, ids: Tensor, offsets: Tensor | None, *, mode: str, padding: int | None = None
     ) -> Tensor:
-        """Return the mean or sum `[B, D]` of the rows of B bags; see `Rows`."""
+        """Return the mean or sum `[B, D]` of the rows of B bags; see `TableRows`."""
         return self._rows().bag(ids, offsets, mode=mode, padding=padding)
 
     def freeze(self, ranges: Sequence[range]) -> None:

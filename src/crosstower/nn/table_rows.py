@@ -18,7 +18,7 @@ from crosstower.nn.frozen_rows import freeze_rows
 _DRAWN = 1 << 20  # values at a time
 
 
-class Rows(Protocol):
+class TableRows(Protocol):
     """Rows of one table `[rows, D]`."""
 
     def fetched(self, ids: Tensor) -> AbstractContextManager[None]:

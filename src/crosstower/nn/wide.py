@@ -12,7 +12,7 @@ from crosstower.data.layout import PADDING, CodeField, Layout, ListField
 from crosstower.data.ragged import Lists, Ragged
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.nn.shared_tables import CodeRows
-from crosstower.nn.table_rows import LocalRows, Rows, zero_rows
+from crosstower.nn.table_rows import LocalRows, TableRows, zero_rows
 
 
 class WideLinear(nn.Module):
@@ -56,7 +56,7 @@ class WideLinear(nn.Module):
         ]
         self.weight = zero_rows(offsets[-1], heads) if sizes else None
         self.size = offsets[-1]
-        self._sharded: Rows | None = None
+        self._sharded: TableRows | None = None
         self.number_weight = nn.Parameter(torch.zeros(numbers, heads)) if numbers else None
         self.bias = nn.Parameter(torch.zeros(heads))
 
@@ -80,7 +80,7 @@ class WideLinear(nn.Module):
             return self._summed(table, total, rows, lists)
 
     def _summed(
-        self, table: Rows, total: Tensor, rows: Tensor, lists: Mapping[str, Lists]
+        self, table: TableRows, total: Tensor, rows: Tensor, lists: Mapping[str, Lists]
     ) -> Tensor:
         total = total + table.look_up(rows).sum(1)
         for name, offset in self._lists:
@@ -96,11 +96,11 @@ class WideLinear(nn.Module):
         return torch.cat(found)
 
     @property
-    def sharded(self) -> Rows | None:
+    def sharded(self) -> TableRows | None:
         """The weights of codes, if several processes hold them."""
         return self._sharded
 
-    def shard(self, rows: Rows, own: nn.Parameter) -> None:
+    def shard(self, rows: TableRows, own: nn.Parameter) -> None:
         """Replace the weights by rows divided among processes; `own` are those held here."""
         self._sharded, self.weight = rows, own
 
@@ -108,13 +108,13 @@ class WideLinear(nn.Module):
         """Return the rows of the weight that belong to the codes of each table."""
         return {"weight": self._code_rows} if self._code_rows else {}
 
-    def _rows(self) -> Rows:
+    def _rows(self) -> TableRows:
         if self.weight is None:
             raise TypeError("a wide side without columns has no weights to look up")
         return self._sharded or LocalRows(self.weight)
 
 
-def _mean(table: Rows, lists: Lists, offset: int) -> Tensor:
+def _mean(table: TableRows, lists: Lists, offset: int) -> Tensor:
     """Return the mean weight `[B, T]` of each list; 0 for an empty list."""
     if isinstance(lists, Ragged):
         return table.bag(lists.values.long() + offset, lists.offsets, mode="mean")
