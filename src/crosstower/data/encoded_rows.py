@@ -20,7 +20,7 @@ from crosstower.errors import DataError
 _OFFSET = 8  # bytes
 
 
-class Rows(Protocol):
+class RowWindow(Protocol):
     """Rows that batches are taken from."""
 
     def __len__(self) -> int:
@@ -184,7 +184,7 @@ class EncodedRows:
         begin = sum(size.rows for size in self._sizes[:number])
         return self._held.rows(begin, begin + self._sizes[number].rows)
 
-    def windows(self, order: list[int]) -> Iterator[Rows]:
+    def windows(self, order: list[int]) -> Iterator[RowWindow]:
         """Yield all rows at once from memory, or from disk blocks in the given order.
 
         From disk as many blocks come together as a quarter of the memory holds. Three such windows

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from crosstower.data.batch import Batch
-from crosstower.data.encoded_rows import BlockSize, EncodedRows, Rows
+from crosstower.data.encoded_rows import BlockSize, EncodedRows, RowWindow
 from crosstower.data.ragged import Lists, Ragged
 from crosstower.errors import RunError, first_line
 from crosstower.recipe.frozen import FrozenModel
@@ -197,7 +197,7 @@ class ShardedRows(EncodedRows):
         whole._take([*self._parts, *other._parts], (*self._all, *other._all))
         return whole
 
-    def windows(self, order: list[int]) -> Iterator[Rows]:
+    def windows(self, order: list[int]) -> Iterator[RowWindow]:
         """Yield all rows at once if they fit into the memory, or blocks in the given order."""
         if not self.in_one_window:
             yield from super().windows(order)
