@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crosstower.blending.blend_run import blend_run
 from crosstower.data.held_out import held_out_columns
-from crosstower.data.reading import PartsSource, Rows, parts_of, training_source, undivided
+from crosstower.data.reading import GivenRows, PartsSource, parts_of, training_source, undivided
 from crosstower.data.sources.source import SPLIT_COLUMN, FilteredSource, FrameSource
 from crosstower.errors import CrosstowerWarning, DataError, RecipeError, RunError
 from crosstower.fitting.fit import fit
@@ -253,15 +253,15 @@ def test_frames_that_do_not_go_together(
 ) -> None:
     recipe = Recipe.model_validate(PLAIN | ({"data": {"split": split}} if split else {}))
     with pytest.raises(RecipeError, match=words):
-        parts_of(recipe, Rows(**given_rows))
+        parts_of(recipe, GivenRows(**given_rows))
 
 
 def test_training_rows_have_a_name_of_their_own() -> None:
     recipe = Recipe.model_validate(PLAIN)
     with pytest.warns(CrosstowerWarning, match="data= with valid= and test= is now train="):
-        changed, rows = parts_of(recipe, Rows(data=FRAME, valid=FRAME, test=FRAME))
+        changed, rows = parts_of(recipe, GivenRows(data=FRAME, valid=FRAME, test=FRAME))
     assert (list(rows), changed.data.split) == (SPLIT, GivenSplit())
-    changed, rows = parts_of(recipe, Rows(train=FRAME))
+    changed, rows = parts_of(recipe, GivenRows(train=FRAME))
     assert (list(rows), changed.data.split) == (
         ["train"],
         GivenSplit(valid_fraction=0.1, test=False),
@@ -290,7 +290,7 @@ def test_a_part_without_a_column_is_named(tmp_path: Path) -> None:
 
 def test_frames_stand_beside_the_files_of_a_recipe(files: tuple[Path, Run]) -> None:
     recipe = load_recipe(files[0] / "small.yaml")
-    rows = parts_of(recipe, Rows(valid=FRAME))[1]
+    rows = parts_of(recipe, GivenRows(valid=FRAME))[1]
     assert (rows["train"], rows["test"]) == (recipe.data.path, recipe.data.test)
     assert rows["valid"] is FRAME
 

@@ -136,7 +136,7 @@ def training_source(data: Data, frame: Any = None) -> Source:
 
 
 @dataclass(frozen=True)
-class Rows:
+class GivenRows:
     """Rows that a call gives, each a table or a path; None where it does not.
 
     `data` are rows that the recipe divides, the others come divided.
@@ -147,7 +147,7 @@ class Rows:
     valid: Any = None
     test: Any = None
 
-    def divided(self) -> Rows:
+    def divided(self) -> GivenRows:
         """Return the rows with `train` in place of its former name `data`, with a warning.
 
         Raises:
@@ -166,7 +166,7 @@ class Rows:
         return replace(self, data=None, train=self.data)
 
 
-def parts_of(recipe: Recipe, given: Rows) -> tuple[Recipe, Any]:
+def parts_of(recipe: Recipe, given: GivenRows) -> tuple[Recipe, Any]:
     """Return the recipe and the rows of a training run whose rows may come divided.
 
     Args:

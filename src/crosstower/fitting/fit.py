@@ -20,7 +20,7 @@ from crosstower.data.encoders.encoder_fit import EncoderFit
 from crosstower.data.encoders.learned import load_learned
 from crosstower.data.prepared_folder import PreparedFolder
 from crosstower.data.progress import progress_console, progress_on
-from crosstower.data.reading import Rows, located, parts_of
+from crosstower.data.reading import GivenRows, located, parts_of
 from crosstower.errors import RecipeError, TrainingError
 from crosstower.fitting.distributed_checks import check_processes
 from crosstower.fitting.new_run import create_run
@@ -112,7 +112,7 @@ def fit(
     _check_ways(out, resume=resume, finish=finish, overwrite=overwrite)
     place = place_of_run(recipe, out, resume=resume)
     given = place if resume and out is None and place is not None else recipe
-    plain, rows = as_recipe(given, overrides), Rows(data, train, valid, test)
+    plain, rows = as_recipe(given, overrides), GivenRows(data, train, valid, test)
     recipe, data = located(*parts_of(plain, rows))
     folder = place or new_place(recipe.name, temporary=not resume and _is_made(given))
     tables = data is not None

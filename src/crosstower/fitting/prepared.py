@@ -18,7 +18,7 @@ from crosstower.data.prepared_folder import (
     write_prepared,
 )
 from crosstower.data.progress import progress_console, progress_on
-from crosstower.data.reading import Rows, located, parts_of
+from crosstower.data.reading import GivenRows, located, parts_of
 from crosstower.errors import RecipeError, RunError
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.ranking.data import evaluation_columns
@@ -81,7 +81,7 @@ def prepare(
     """
     expected = "the new folder of prepared rows"
     place = place_argument("out", out, error=RunError, expected=expected)
-    rows = Rows(data, train, valid, test)
+    rows = GivenRows(data, train, valid, test)
     recipe, data = located(*parts_of(as_recipe(recipe, overrides), rows))
     job, _, _ = check_recipe(recipe)
     fitted = EncoderFit(recipe.schema_)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crosstower.blending.tuning import quiet as quiet_optuna
-from crosstower.data.reading import Rows, located, parts_of
+from crosstower.data.reading import GivenRows, located, parts_of
 from crosstower.errors import RecipeError
 from crosstower.fitting.prepared import prepare
 from crosstower.fitting.recipe_checks import check_recipe
@@ -83,7 +83,9 @@ def tune(
     """
     optuna()
     _check(jobs, seeds)
-    given, data = located(*parts_of(as_recipe(recipe, overrides), Rows(data, train, valid, test)))
+    given, data = located(
+        *parts_of(as_recipe(recipe, overrides), GivenRows(data, train, valid, test))
+    )
     settings = given.tune or Tune()
     job, _, _ = check_recipe(given)
     space = _checked_space(given)

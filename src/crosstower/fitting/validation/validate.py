@@ -8,7 +8,7 @@ from typing import Any
 
 from crosstower.data.counters.counted_source import counted_source_of, counted_training_source
 from crosstower.data.progress import OnProgress, no_progress
-from crosstower.data.reading import Rows, located, parts_of
+from crosstower.data.reading import GivenRows, located, parts_of
 from crosstower.data.split import SPLITS
 from crosstower.errors import RunError
 from crosstower.fitting.recipe_checks import check_recipe
@@ -61,7 +61,7 @@ def validate_rows(
         DataError: the rows cannot be read, or a column is missing.
 
     """
-    plain, given = located(*parts_of(as_recipe(recipe, overrides), Rows(data)))
+    plain, given = located(*parts_of(as_recipe(recipe, overrides), GivenRows(data)))
     check_recipe(plain)
     source = counted_training_source(plain, given)
     seen = see_rows(plain, source, coded=_coded(plain), on_progress=on_progress)
