@@ -26,7 +26,7 @@ class Written(Protocol):
         ...
 
 
-class Rows(Written, Protocol):
+class QueryResult(Written, Protocol):
     """Result of a statement."""
 
     def fetchone(self) -> Any:
@@ -45,7 +45,7 @@ class Rows(Written, Protocol):
 class Connection(Protocol):
     """Runs SQL; parameters are written as `?`."""
 
-    def execute(self, statement: str, values: Sequence[Any] = ..., /) -> Rows:
+    def execute(self, statement: str, values: Sequence[Any] = ..., /) -> QueryResult:
         """Run one statement."""
         ...
 

@@ -17,7 +17,7 @@ from psycopg import conninfo, pq
 
 from crosstower.errors import ServeError
 from crosstower.serving.state.address import PostgresAddress
-from crosstower.serving.state.database import Rows, Written
+from crosstower.serving.state.database import QueryResult, Written
 from crosstower.serving.state.dialect import postgres_sql
 from crosstower.storage.limited_connection import LimitedConnection
 
@@ -55,7 +55,7 @@ class PostgresConnection:
     def __init__(self, raw: LimitedConnection) -> None:
         self._raw = raw
 
-    def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
+    def execute(self, statement: str, values: Sequence[Any] = (), /) -> QueryResult:
         """Run one statement."""
         return self._raw.execute(postgres_sql(statement).encode(), values)
 
