@@ -15,7 +15,7 @@ from crosstower.errors import RunError
 from crosstower.fitting import carry_over
 from crosstower.fitting.carry_over import (
     NEW,
-    Rows,
+    CarriedRows,
     carry_state,
     carry_weights,
     code_rows,
@@ -47,10 +47,10 @@ def model(size: int) -> nn.ModuleDict:
     return nn.ModuleDict({"store": store, "wide": wide})
 
 
-def parts(before: Encoder, after: Encoder) -> tuple[nn.ModuleDict, nn.ModuleDict, Rows]:
+def parts(before: Encoder, after: Encoder) -> tuple[nn.ModuleDict, nn.ModuleDict, CarriedRows]:
     sizes = [e.tables["city"].size for e in (before, after)]
     old, new = model(sizes[0]), model(sizes[1])
-    return old, new, Rows(code_sources(before, after), code_rows(old), code_rows(new))
+    return old, new, CarriedRows(code_sources(before, after), code_rows(old), code_rows(new))
 
 
 def test_a_code_comes_from_that_of_the_same_value() -> None:
@@ -166,4 +166,4 @@ def test_codes_of_an_own_kind_that_grew_are_refused() -> None:
     sources = code_sources(encoder("a"), encoder("a"))
     tensors = {f"model.{n}": p for n, p in old.named_parameters()}
     with pytest.raises(RunError, match="column 'hours' had 7 codes and has 9 now"):
-        carry_weights(tensors, new, Rows(sources, code_rows(old), code_rows(new)))
+        carry_weights(tensors, new, CarriedRows(sources, code_rows(old), code_rows(new)))

@@ -62,7 +62,7 @@ def _cross_sources(after: Encoder, sources: Mapping[str, Indices]) -> dict[str, 
     return found
 
 
-class Rows:
+class CarriedRows:
     """Where the rows of the parameters of codes come from."""
 
     def __init__(
@@ -117,7 +117,7 @@ def code_rows(model: nn.Module) -> dict[str, list[CodeRows]]:
     return found
 
 
-def carry_weights(tensors: Mapping[str, Tensor], model: nn.Module, rows: Rows) -> None:
+def carry_weights(tensors: Mapping[str, Tensor], model: nn.Module, rows: CarriedRows) -> None:
     """Give a model the weights of a checkpoint.
 
     Args:
@@ -144,7 +144,7 @@ def carry_weights(tensors: Mapping[str, Tensor], model: nn.Module, rows: Rows) -
                 )
 
 
-def _refuse_own_tables(model: nn.Module, rows: Rows) -> None:
+def _refuse_own_tables(model: nn.Module, rows: CarriedRows) -> None:
     own = [name for name, module in model.named_modules() if isinstance(module, nn.Embedding)]
     if own and rows.changed():
         raise RunError(
@@ -158,7 +158,7 @@ def carry_state(
     optimizer: torch.optim.Optimizer,
     prefix: str,
     names: Mapping[int, str],
-    rows: Rows,
+    rows: CarriedRows,
 ) -> None:
     """Give an optimiser the earlier state; rows of new values start at zero.
 

@@ -13,7 +13,7 @@ from crosstower.data.encoders.encoder_fit import EncoderFit, draft_layout
 from crosstower.errors import RecipeError, RunError
 from crosstower.fitting.carry_over import (
     NEW,
-    Rows,
+    CarriedRows,
     carry_state,
     carry_weights,
     code_rows,
@@ -221,7 +221,7 @@ def write_start(
     """
     tensors, before = read_checkpoint(_checkpoint(earlier, name, seed))
     empty = build_empty(earlier.encoder.layout, earlier.info.models[name], earlier.recipe.bias)
-    rows = Rows(code_sources(earlier.encoder, encoder), code_rows(empty), code_rows(model))
+    rows = CarriedRows(code_sources(earlier.encoder, encoder), code_rows(empty), code_rows(model))
     carry_weights(tensors, model, rows)
     optimizers = build_optimizers(model, settings)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
