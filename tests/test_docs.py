@@ -17,7 +17,7 @@ from crosstower.blending.utility import Utility
 from crosstower.cli.main import app
 from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.fitting.plan.devices import DEVICES
-from crosstower.fitting.plan.formulas import Lookups, Table, Work, fewest_devices, memory_of
+from crosstower.fitting.plan.formulas import Lookups, WeightTable, Work, fewest_devices, memory_of
 from crosstower.fitting.plan.planning import RESERVED
 from crosstower.models.registry import config_of
 from crosstower.recipe.recipe import Recipe, Training
@@ -204,7 +204,7 @@ def test_the_sizes_of_tables_are_those_of_the_plan() -> None:
     assert len(rows) == 5
     for ids, width, size, devices in rows:
         fields = (Lookups(int(ids.replace(",", "")) // 26, 1),) * 26
-        table = Table("", fields[0].rows * 26, int(width), int(width), 4, fields)
+        table = WeightTable("", fields[0].rows * 26, int(width), int(width), 4, fields)
         inputs = 26 * int(width) + 13
         dense = 2 * inputs**2 + inputs * 128 + 128 * 64  # two crosses beside two layers
         work = Work((table,), dense, 2, 2.0 * dense, activations=24.0 * inputs)

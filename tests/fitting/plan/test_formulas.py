@@ -10,7 +10,7 @@ from crosstower.fitting.plan.formulas import (
     NETWORK,
     OVERHEAD,
     Lookups,
-    Table,
+    WeightTable,
     Work,
     distinct,
     fewest_devices,
@@ -24,7 +24,7 @@ from crosstower.fitting.plan.formulas import (
 MANY = 10**12
 """Rows of a table so large that ids do not repeat."""
 
-TABLE = Table("tables.4", 1001, 4, 8, 8, (Lookups(MANY, 3),))
+TABLE = WeightTable("tables.4", 1001, 4, 8, 8, (Lookups(MANY, 3),))
 """Rows of 8 x 4 = 32 bytes and 8 of state; three look-ups per row of data."""
 
 WORK = Work((TABLE,), 100, 2, operations=1000.0, activations=50.0, heads=1)
@@ -106,9 +106,9 @@ def test_the_fewest_devices_are_enough_and_half_of_them_are_not() -> None:
     assert fewest_devices(WORK, 1_000.0, batch=16) is None  # dense layers alone need 2,000
 
 
-def one_hot(width: int, rows: int) -> Table:
+def one_hot(width: int, rows: int) -> WeightTable:
     """Return the table of Criteo's 26 columns, about 91 GB at width 128."""
-    return Table("tables", rows, width, width, 4, (Lookups(rows // 26, 1),) * 26)
+    return WeightTable("tables", rows, width, width, 4, (Lookups(rows // 26, 1),) * 26)
 
 
 _BOTTOM = 13 * 512 + 512 * 256 + 256 * 128

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from crosstower.fitting.plan.formulas import Lookups, Table
+from crosstower.fitting.plan.formulas import Lookups, WeightTable
 from crosstower.fitting.plan.sizes import sized_layout
 from crosstower.fitting.plan.step_work import is_fused, work_of
 from crosstower.recipe.recipe import Recipe
@@ -70,14 +70,14 @@ def test_the_activations_grow_with_the_widths() -> None:
 def test_tables_have_the_look_ups_of_their_columns() -> None:
     (table,) = work({"name": "mlp", "embedding_dim": 4}).tables
     lookups = (Lookups(1000, 1), Lookups(500, 6))
-    assert table == Table("input.embed.tables.4", 1500, 4, 4, 4, lookups)
+    assert table == WeightTable("input.embed.tables.4", 1500, 4, 4, 4, lookups)
 
 
 def test_a_wide_side_has_rows_of_its_own_for_every_column() -> None:
     found = work({"name": "wide_deep", "embedding_dim": 4})
     wide = next(t for t in found.tables if t.width == 1)
     lookups = (Lookups(1000, 1), Lookups(500, 1), Lookups(500, 5))
-    assert wide == Table("wide.weight", 2000, 1, 4, 8, lookups)
+    assert wide == WeightTable("wide.weight", 2000, 1, 4, 8, lookups)
 
 
 @pytest.mark.parametrize(

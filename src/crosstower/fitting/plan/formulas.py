@@ -36,7 +36,7 @@ class Lookups:
 
 
 @dataclass(frozen=True)
-class Table:
+class WeightTable:
     """A table of weights, sharded by row.
 
     Args:
@@ -83,7 +83,7 @@ class Work:
 
     """
 
-    tables: tuple[Table, ...]
+    tables: tuple[WeightTable, ...]
     dense_parameters: int
     dense_states: int
     operations: float

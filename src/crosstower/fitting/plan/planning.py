@@ -12,7 +12,7 @@ from crosstower.fitting.plan.advice import advice_on
 from crosstower.fitting.plan.devices import Device
 from crosstower.fitting.plan.formulas import (
     Seconds,
-    Table,
+    WeightTable,
     Work,
     memory_of,
     seconds_of,
@@ -100,7 +100,7 @@ def _available(device: Device | None, devices: int) -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / devices
 
 
-def _planned(table: Table, devices: int) -> PlannedTable:
+def _planned(table: WeightTable, devices: int) -> PlannedTable:
     rows = math.ceil(table.rows / devices)
     return PlannedTable(
         name=table.name,

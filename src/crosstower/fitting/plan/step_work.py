@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
-from crosstower.fitting.plan.formulas import FLOAT, Lookups, Table, Work
+from crosstower.fitting.plan.formulas import FLOAT, Lookups, WeightTable, Work
 from crosstower.models.registry import build
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.embedding import EmbeddingStore
@@ -160,7 +160,7 @@ def _table_parameters(module: nn.Module) -> list[nn.Parameter]:
 
 def _tables(
     model: nn.Module, layout: Layout, settings: Training, *, devices: int
-) -> Iterator[Table]:
+) -> Iterator[WeightTable]:
     single = {f.name: (f, 1) for f in layout.codes}
     fields = single | {f.name: (f, f.length) for f in layout.lists}
     for place, module in model.named_modules():
@@ -173,13 +173,13 @@ def _tables(
                 rows = sum(one.rows for one in lookups)
                 state = state_of(settings, width)
                 columns = _columns(width, devices=devices, fused=fused)
-                yield Table(f"{prefix}tables.{width}", rows, width, columns, state, lookups)
+                yield WeightTable(f"{prefix}tables.{width}", rows, width, columns, state, lookups)
         elif isinstance(module, WideLinear) and module.weight is not None:
             lookups = tuple(_wide_lookups(module, layout))
             width, rows = len(layout.heads), sum(one.rows for one in lookups)
             columns = _columns(width, devices=devices, fused=False)
             state = 2 * width * FLOAT + _average(settings, width)
-            yield Table(f"{prefix}weight", rows, width, columns, state, lookups)
+            yield WeightTable(f"{prefix}weight", rows, width, columns, state, lookups)
 
 
 def _columns(width: int, *, devices: int, fused: bool) -> int:
