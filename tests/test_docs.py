@@ -17,7 +17,13 @@ from crosstower.blending.utility import Utility
 from crosstower.cli.main import app
 from crosstower.evaluation.experiments.experiment_file import Experiments
 from crosstower.fitting.plan.devices import DEVICES
-from crosstower.fitting.plan.formulas import Lookups, WeightTable, Work, fewest_devices, memory_of
+from crosstower.fitting.plan.formulas import (
+    Lookups,
+    StepWork,
+    WeightTable,
+    fewest_devices,
+    memory_of,
+)
 from crosstower.fitting.plan.planning import RESERVED
 from crosstower.models.registry import config_of
 from crosstower.recipe.recipe import Recipe, Training
@@ -207,7 +213,7 @@ def test_the_sizes_of_tables_are_those_of_the_plan() -> None:
         table = WeightTable("", fields[0].rows * 26, int(width), int(width), 4, fields)
         inputs = 26 * int(width) + 13
         dense = 2 * inputs**2 + inputs * 128 + 128 * 64  # two crosses beside two layers
-        work = Work((table,), dense, 2, 2.0 * dense, activations=24.0 * inputs)
+        work = StepWork((table,), dense, 2, 2.0 * dense, activations=24.0 * inputs)
         held = memory_of(work, batch=65_536, devices=1)
         assert float(size.replace(",", "")) == pytest.approx((held.tables + held.state) / 1e9, 0.01)
         room = DEVICES["h100"].memory_gb * 1e9 * (1 - RESERVED)

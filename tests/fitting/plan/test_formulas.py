@@ -10,8 +10,8 @@ from crosstower.fitting.plan.formulas import (
     NETWORK,
     OVERHEAD,
     Lookups,
+    StepWork,
     WeightTable,
-    Work,
     distinct,
     fewest_devices,
     link_of,
@@ -27,7 +27,7 @@ MANY = 10**12
 TABLE = WeightTable("tables.4", 1001, 4, 8, 8, (Lookups(MANY, 3),))
 """Rows of 8 x 4 = 32 bytes and 8 of state; three look-ups per row of data."""
 
-WORK = Work((TABLE,), 100, 2, operations=1000.0, activations=50.0, heads=1)
+WORK = StepWork((TABLE,), 100, 2, operations=1000.0, activations=50.0, heads=1)
 
 
 def test_distinct_ids_are_those_of_a_simulation() -> None:
@@ -69,7 +69,7 @@ def test_the_bytes_that_one_of_four_devices_sends() -> None:
 
 
 def test_a_retriever_sends_its_item_vectors_to_all() -> None:
-    work = Work((), 0, 0, operations=10.0, activations=0.0, heads=0, compared=16)
+    work = StepWork((), 0, 0, operations=10.0, activations=0.0, heads=0, compared=16)
     traffic = traffic_of(work, batch=12, devices=4)
     gathered = 3 * 3 * 16 * 4  # three rows to three others
     summed = 2 * 0.75 * 12 * 16 * 4  # the gradients of all twelve rows, by a ring
@@ -115,14 +115,14 @@ _BOTTOM = 13 * 512 + 512 * 256 + 256 * 128
 _TOP = 1024 * 1024 + 1024 * 512 + 512 * 256 + 256
 _DOTS = 27 * 27 * 128
 _CROSSED = 27 * 128
-DLRM = Work(
+DLRM = StepWork(
     (one_hot(128, 177_944_275),),
     dense_parameters=2_400_000,
     dense_states=0,
     operations=2.0 * (_BOTTOM + _DOTS + 479 * 1024 + _TOP),
     activations=30_000.0,
 )
-DCN_V2 = Work(
+DCN_V2 = StepWork(
     (one_hot(128, 177_944_275),),
     dense_parameters=16_000_000,
     dense_states=2,
@@ -147,7 +147,7 @@ DCN_V2 = Work(
     ],
 )
 def test_estimates_are_near_published_rates(
-    work: Work, setup: tuple[str, int, int, bool], published: float
+    work: StepWork, setup: tuple[str, int, int, bool], published: float
 ) -> None:
     device, devices, batch, bfloat16 = setup
     seconds = seconds_of(work, DEVICES[device], batch=batch, devices=devices, bfloat16=bfloat16)

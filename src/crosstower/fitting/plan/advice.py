@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crosstower.fitting.plan.formulas import Work, fewest_devices
+from crosstower.fitting.plan.formulas import StepWork, fewest_devices
 from crosstower.fitting.plan.result import Plan
 from crosstower.fitting.plan.step_work import is_fused, state_of
 from crosstower.recipe.kinds.coded import coded_columns
@@ -25,7 +25,7 @@ _REMEDY = {
 }
 
 
-def advice_on(recipe: Recipe, work: Work, plan: Plan) -> Iterator[str]:
+def advice_on(recipe: Recipe, work: StepWork, plan: Plan) -> Iterator[str]:
     """Yield sentences: whether the plan fits, tables to shard, changes to make.
 
     Args:
@@ -42,7 +42,7 @@ def advice_on(recipe: Recipe, work: Work, plan: Plan) -> Iterator[str]:
     yield from _vocabularies(recipe, work)
 
 
-def _fit(work: Work, plan: Plan) -> Iterator[str]:
+def _fit(work: StepWork, plan: Plan) -> Iterator[str]:
     needed, available = plan.memory_needed, plan.memory_available
     if needed <= available:
         yield f"fits: {needed / available:.0%} of the usable memory of each device"
@@ -59,7 +59,7 @@ def _fit(work: Work, plan: Plan) -> Iterator[str]:
         yield f"{enough} such devices hold it"
 
 
-def _sharding(work: Work, plan: Plan) -> str:
+def _sharding(work: StepWork, plan: Plan) -> str:
     whole = sum(t.rows * (t.row_bytes + t.state) for t in work.tables)
     if not work.tables:
         return "no embedding tables: nothing to shard, every device has the whole model"
@@ -74,7 +74,7 @@ def _sharding(work: Work, plan: Plan) -> str:
     return words
 
 
-def _optimizer(settings: Training, work: Work, plan: Plan) -> Iterator[str]:
+def _optimizer(settings: Training, work: StepWork, plan: Plan) -> Iterator[str]:
     if settings.embedding_optimizer == "lazy_adam" and work.tables:
         rowwise = settings.model_copy(update={"embedding_optimizer": "rowwise_adagrad"})
         saved = sum(
@@ -93,7 +93,7 @@ def _optimizer(settings: Training, work: Work, plan: Plan) -> Iterator[str]:
         )
 
 
-def _vocabularies(recipe: Recipe, work: Work) -> Iterator[str]:
+def _vocabularies(recipe: Recipe, work: StepWork) -> Iterator[str]:
     learned = [
         name
         for name, column in coded_columns(recipe.schema_.columns).items()

@@ -68,7 +68,7 @@ class WeightTable:
 
 
 @dataclass(frozen=True)
-class Work:
+class StepWork:
     """Work of a step of a model, per row of data or as a whole.
 
     Args:
@@ -171,7 +171,7 @@ def part_of(rows: int, devices: int) -> int:
     return math.ceil(rows / devices)
 
 
-def memory_of(work: Work, *, batch: int, devices: int) -> Memory:
+def memory_of(work: StepWork, *, batch: int, devices: int) -> Memory:
     """Return the memory of one device.
 
     Dense weights have a gradient, optimiser state, and a place in the buffer that is summed over
@@ -195,7 +195,7 @@ def memory_of(work: Work, *, batch: int, devices: int) -> Memory:
     )
 
 
-def traffic_of(work: Work, *, batch: int, devices: int) -> Traffic:
+def traffic_of(work: StepWork, *, batch: int, devices: int) -> Traffic:
     """Return the bytes that one device sends per step.
 
     A device owns 1/N of the ids that it looks up, and exchanges the others: all-to-all. Dense
@@ -222,7 +222,7 @@ def traffic_of(work: Work, *, batch: int, devices: int) -> Traffic:
 
 
 def seconds_of(
-    work: Work, device: Device, *, batch: int, devices: int, bfloat16: bool = False
+    work: StepWork, device: Device, *, batch: int, devices: int, bfloat16: bool = False
 ) -> Seconds:
     """Return the seconds of a step.
 
@@ -278,7 +278,9 @@ def speed_of(seconds: Seconds, batch: int) -> float:
     return batch / seconds.total
 
 
-def fewest_devices(work: Work, device_bytes: float, *, batch: int, most: int = 4096) -> int | None:
+def fewest_devices(
+    work: StepWork, device_bytes: float, *, batch: int, most: int = 4096
+) -> int | None:
     """Return the fewest devices, doubling, whose memory is enough; None if `most` are too few."""
     counts: Sequence[int] = [2**n for n in range(most.bit_length())]
     for devices in counts:

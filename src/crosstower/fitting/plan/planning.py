@@ -12,8 +12,8 @@ from crosstower.fitting.plan.advice import advice_on
 from crosstower.fitting.plan.devices import Device
 from crosstower.fitting.plan.formulas import (
     Seconds,
+    StepWork,
     WeightTable,
-    Work,
     memory_of,
     seconds_of,
     speed_of,
@@ -86,7 +86,7 @@ def plan_training(
 
 
 def _seconds(
-    recipe: Recipe, work: Work, device: Device | None, *, batch: int, devices: int
+    recipe: Recipe, work: StepWork, device: Device | None, *, batch: int, devices: int
 ) -> Seconds | None:
     if device is None:
         return None

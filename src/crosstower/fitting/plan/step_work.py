@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
-from crosstower.fitting.plan.formulas import FLOAT, Lookups, WeightTable, Work
+from crosstower.fitting.plan.formulas import FLOAT, Lookups, StepWork, WeightTable
 from crosstower.models.registry import build
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.embedding import EmbeddingStore
@@ -26,7 +26,7 @@ _ROWS, _CODES = 64, 8  # of the batch that is measured, and of each of its table
 _STEP = 4  # bytes of the number of a row's last step
 
 
-def work_of(recipe: Recipe, layout: Layout, *, devices: int) -> Work:
+def work_of(recipe: Recipe, layout: Layout, *, devices: int) -> StepWork:
     """Return the work of a step of the recipe's model.
 
     Its dense layers are built and run forward once, over tables with a few rows.
@@ -47,7 +47,7 @@ def work_of(recipe: Recipe, layout: Layout, *, devices: int) -> Work:
     dense = sum(p.numel() for p in model.parameters() if id(p) not in held)
     operations, activations = _measured(model, _random_batch(small))
     retrieves = recipe.retrieval is not None and recipe.retrieval.negatives.in_batch
-    return Work(
+    return StepWork(
         tables=tables,
         dense_parameters=dense,
         dense_states=_dense_states(recipe.training),
