@@ -13,7 +13,7 @@ from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.pgvector_session import Session
 from crosstower.retrieval.index.pgvector_tables import (
     Graph,
-    Table,
+    VectorTable,
     build_table,
     drop_table,
     find_table,
@@ -25,7 +25,7 @@ ITEMS = Catalogue([1, 2, 3], pl.DataFrame({"title": ["a", "b", None]}))
 VECTORS = np.eye(3, dtype=np.float32)
 
 
-def build(session: Session, vectors: np.ndarray = VECTORS, items: Catalogue = ITEMS) -> Table:
+def build(session: Session, vectors: np.ndarray = VECTORS, items: Catalogue = ITEMS) -> VectorTable:
     return build_table(session, "shop", items, vectors, GRAPH)
 
 

@@ -40,7 +40,7 @@ class Graph(FrozenModel):
     ef_construction: int
 
 
-class Table(FrozenModel):
+class VectorTable(FrozenModel):
     """A table of item vectors.
 
     Args:
@@ -83,7 +83,7 @@ class Table(FrozenModel):
             yield from zip(ids[first:end], vectors[first:end], *columns, strict=True)
 
 
-def find_table(session: Session, schema: str, name: str) -> Table:
+def find_table(session: Session, schema: str, name: str) -> VectorTable:
     """Return a table that was built.
 
     Raises:
@@ -97,12 +97,14 @@ def find_table(session: Session, schema: str, name: str) -> Table:
     if found is None:
         raise RunError(f"{session.shown}: no index '{schema}.{name}'; build the index again")
     columns = tuple(Column.model_validate(column) for column in found[2])
-    return Table(db_schema=schema, name=name, width=found[0], text_ids=found[1], columns=columns)
+    return VectorTable(
+        db_schema=schema, name=name, width=found[0], text_ids=found[1], columns=columns
+    )
 
 
 def build_table(
     session: Session, schema: str, items: Catalogue, vectors: Floats, graph: Graph
-) -> Table:
+) -> VectorTable:
     """Return a table of items; one of the same content that was never changed is used again.
 
     Args:
@@ -125,7 +127,7 @@ def build_table(
     digest = _digest(items, vectors, graph)
     session.run(lambda cursor: _make_schema(cursor, schema))
 
-    def build(cursor: Any) -> Table:
+    def build(cursor: Any) -> VectorTable:
         cursor.execute("SELECT set_config('statement_timeout', '0', true)")
         # One build of a content at a time; builds of others continue.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [digest])
@@ -136,7 +138,7 @@ def build_table(
         same = cursor.fetchall()
         kept = [name for name, changed in same if not changed]
         name = kept[0] if kept else f"items_{digest[:16]}" + (f"_{len(same)}" if same else "")
-        table = Table(
+        table = VectorTable(
             db_schema=schema, name=name, width=vectors.shape[1], text_ids=text, columns=columns
         )
         if not kept:
@@ -159,7 +161,7 @@ def _make_schema(cursor: Any, schema: str) -> None:
         )
 
 
-def _fill(cursor: Any, table: Table, items: Catalogue, vectors: Floats, graph: Graph) -> None:
+def _fill(cursor: Any, table: VectorTable, items: Catalogue, vectors: Floats, graph: Graph) -> None:
     kinds = ["text" if table.text_ids else "int8", "vector", *(c.sql_type for c in table.columns)]
     sql_kinds = [
         'text COLLATE "C"' if kind == "text" else kind
@@ -186,7 +188,7 @@ def _fill(cursor: Any, table: Table, items: Catalogue, vectors: Floats, graph: G
     cursor.execute(f"ANALYZE {table.sql}")
 
 
-def _record(cursor: Any, table: Table, digest: str, items: int) -> None:
+def _record(cursor: Any, table: VectorTable, digest: str, items: int) -> None:
     columns = json.dumps([column.model_dump() for column in table.columns])
     cursor.execute(
         f"INSERT INTO {table.db_schema}.indexes (name, digest, width, text_ids, columns, items)"  # noqa: S608
@@ -214,13 +216,13 @@ def _is_short(values: pl.Series) -> bool:
     return values.dtype != pl.Binary
 
 
-def mark_changed(cursor: Any, table: Table) -> None:
+def mark_changed(cursor: Any, table: VectorTable) -> None:
     """Record that a table no longer has the content that it was built with."""
     query = f"UPDATE {table.db_schema}.indexes SET changed = true WHERE name = %s"  # noqa: S608
     cursor.execute(query, [table.name])
 
 
-def drop_table(session: Session, table: Table) -> None:
+def drop_table(session: Session, table: VectorTable) -> None:
     """Delete a table and its line in `indexes`."""
 
     def drop(cursor: Any) -> None:
