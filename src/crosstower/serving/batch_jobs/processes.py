@@ -19,7 +19,7 @@ from crosstower.errors import CrosstowerError, RunError
 from crosstower.serving.batch_jobs.output import OutputFolder
 from crosstower.serving.batch_jobs.part_files import PartFacts
 from crosstower.serving.batch_jobs.partitions import Partition
-from crosstower.serving.batch_jobs.work import Work, write_part
+from crosstower.serving.batch_jobs.work import BatchWork, write_part
 
 ATTEMPTS = 3
 """Workers that a partition may lose before the job stops."""
@@ -31,7 +31,7 @@ OnEvent = Callable[[Event], None]
 
 
 def in_this_process(
-    work: Work, output: OutputFolder, partitions: Sequence[Partition], on_event: OnEvent
+    work: BatchWork, output: OutputFolder, partitions: Sequence[Partition], on_event: OnEvent
 ) -> None:
     """Do all partitions in turn.
 
@@ -62,7 +62,7 @@ class _Hand:
 
 
 def in_processes(
-    work: Work,
+    work: BatchWork,
     output: OutputFolder,
     partitions: Sequence[Partition],
     on_event: OnEvent,
@@ -111,7 +111,7 @@ def in_processes(
         _dismiss(hands)
 
 
-def _hire(work: Work, output: OutputFolder) -> _Hand:
+def _hire(work: BatchWork, output: OutputFolder) -> _Hand:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(work, output, theirs), daemon=True)
@@ -165,7 +165,7 @@ def _dismiss(hands: Sequence[_Hand]) -> None:
         hand.pipe.close()
 
 
-def _work(work: Work, output: OutputFolder, pipe: Connection) -> None:
+def _work(work: BatchWork, output: OutputFolder, pipe: Connection) -> None:
     """Do partitions until there are none; runs in a process of its own."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(BrokenPipeError):

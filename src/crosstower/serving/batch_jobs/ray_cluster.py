@@ -11,7 +11,7 @@ from crosstower.serving.batch_jobs.output import OutputFolder
 from crosstower.serving.batch_jobs.part_files import PartFacts
 from crosstower.serving.batch_jobs.partitions import Partition
 from crosstower.serving.batch_jobs.processes import OnEvent
-from crosstower.serving.batch_jobs.work import Work, Worker, write_part
+from crosstower.serving.batch_jobs.work import BatchWork, Worker, write_part
 
 _OPENING = Lock()
 
@@ -27,7 +27,7 @@ class PartMaker:
 
     """
 
-    def __init__(self, work: Work, output: OutputFolder) -> None:
+    def __init__(self, work: BatchWork, output: OutputFolder) -> None:
         self._work, self._output = work, output
         self._idle: list[Worker] = []
 
@@ -42,7 +42,7 @@ class PartMaker:
 
 
 def on_ray(
-    work: Work, output: OutputFolder, partitions: Sequence[Partition], on_event: OnEvent
+    work: BatchWork, output: OutputFolder, partitions: Sequence[Partition], on_event: OnEvent
 ) -> None:
     """Do all partitions on the Ray cluster of RAY_ADDRESS, or on a new one of this machine.
 

@@ -17,7 +17,7 @@ from crosstower.serving.batch_jobs.part_files import PartFacts
 from crosstower.serving.batch_jobs.partitions import Partition, total_rows
 from crosstower.serving.batch_jobs.processes import Event, in_processes, in_this_process
 from crosstower.serving.batch_jobs.ray_cluster import on_ray
-from crosstower.serving.batch_jobs.work import Work
+from crosstower.serving.batch_jobs.work import BatchWork
 from crosstower.values.addresses.address import Place, place_of
 
 Engine = Literal["local", "ray"]
@@ -55,7 +55,7 @@ class JobSummary:
 
 
 def run_job(
-    work: Work,
+    work: BatchWork,
     facts: JobFacts,
     partitions: Sequence[Partition],
     output: str | Place,

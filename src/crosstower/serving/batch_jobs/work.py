@@ -27,7 +27,7 @@ class Worker(Protocol):
         ...
 
 
-class Work(Protocol):
+class BatchWork(Protocol):
     """A job as plain data, which can be sent to another process."""
 
     def open(self) -> Worker:
