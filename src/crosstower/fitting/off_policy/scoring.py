@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Scores:
+class PolicyScores:
     """Decisions as `policy_report` takes them, and `[M, B]` expectations of refits by policy."""
 
     decisions: pl.DataFrame
@@ -55,7 +55,9 @@ class Scoring:
         """The column that orders the actions."""
         return f"{self.task}{PREDICTION}" if self.scorer.blend is None else BLEND_SCORE
 
-    def scores(self, frame: pl.DataFrame, actions: pl.DataFrame, reads: Sequence[str]) -> Scores:
+    def scores(
+        self, frame: pl.DataFrame, actions: pl.DataFrame, reads: Sequence[str]
+    ) -> PolicyScores:
         """Return the values of the policies and the reward model for the report, row by row."""
         logged = places_in(actions.to_series(), frame[actions.columns[0]])
         size = max(1, _BLOCK_PAIRS // actions.height)
@@ -69,7 +71,7 @@ class Scoring:
             refits.append(models)
             self.on_progress("scoring", start + block.height)
         joined = {name: np.hstack([r[name] for r in refits]) for name in refits[0]}
-        return Scores(pl.concat(parts), joined)
+        return PolicyScores(pl.concat(parts), joined)
 
     def _pairs(self, rows: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
         """Return cleaned rows with each action in turn."""
