@@ -3,11 +3,11 @@ import asyncio
 import pytest
 
 from crosstower.serving.http import admission
-from crosstower.serving.http.admission import Gate, Gates, Pauses, Place
+from crosstower.serving.http.admission import AdmissionLimit, Gates, Pauses, Place
 
 
 def test_a_gate_is_full_at_its_limit() -> None:
-    one = Gate(most=2, seconds=100)
+    one = AdmissionLimit(most=2, seconds=100)
     places = [Place(one) for _ in range(3)]
     for place in places[:2]:
         assert not one.full
@@ -25,7 +25,7 @@ def test_no_more_are_taken_on_than_can_be_served_in_time(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
-    one = Gate(most=1_000, seconds=0.5)
+    one = AdmissionLimit(most=1_000, seconds=0.5)
     for _ in range(1_000):
         one.enter()
     for _ in range(500):  # 100 a second
@@ -37,7 +37,7 @@ def test_no_more_are_taken_on_than_can_be_served_in_time(
         one.enter()
         one.leave()
     assert one.inside > 50
-    steady = Gate(most=1_000, seconds=0.5)
+    steady = AdmissionLimit(most=1_000, seconds=0.5)
     steady.enter()
     for _ in range(1_000):
         while not steady.full:
@@ -50,7 +50,7 @@ def test_no_more_are_taken_on_than_can_be_served_in_time(
 def test_a_rest_does_not_count_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
-    one = Gate(most=100, seconds=0.5)
+    one = AdmissionLimit(most=100, seconds=0.5)
     for _ in range(200):
         now[0] += 60.0
         one.enter()
@@ -62,7 +62,7 @@ def test_a_rest_does_not_count_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_paths_have_their_gates() -> None:
-    gates = Gates(Gate(most=1, seconds=1), Gate(most=1, seconds=1))
+    gates = Gates(AdmissionLimit(most=1, seconds=1), AdmissionLimit(most=1, seconds=1))
     assert gates.of(b"/v1/recommend") is gates.live
     assert gates.of(b"/v1/events") is gates.events
     assert gates.of(b"/healthz") is gates.of(b"/page/app.js") is None

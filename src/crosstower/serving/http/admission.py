@@ -12,7 +12,7 @@ _SHARE = 1 / 64  # weight of the newest interval in the mean
 _FEW = 8  # requests are always admitted: one batch
 
 
-class Gate:
+class AdmissionLimit:
     """Counts requests from the end of their body to the end of their response.
 
     A request is admitted while fewer than `most` are in progress and those are expected to finish
@@ -58,7 +58,7 @@ class Place:
     `gone` is set when the client closes the connection.
     """
 
-    gate: Gate
+    gate: AdmissionLimit
     taken: bool = False
     gone: bool = False
     _task: asyncio.Task[object] | None = None
@@ -124,8 +124,8 @@ class Pauses:
 class Gates:
     """The gates of requests that use the bundle, and of writes of events."""
 
-    live: Gate
-    events: Gate
+    live: AdmissionLimit
+    events: AdmissionLimit
     pauses: Pauses = field(default_factory=Pauses)
 
     @property
@@ -133,7 +133,7 @@ class Gates:
         """Whether at least one gate is full."""
         return self.live.full or self.events.full
 
-    def of(self, path: bytes) -> Gate | None:
+    def of(self, path: bytes) -> AdmissionLimit | None:
         """Return the gate of a path; None for paths that are always served.
 
         A percent-encoded path, such as %76 for v, may belong to the API.
