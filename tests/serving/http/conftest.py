@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crosstower.serving.http.admission import PLACE, AdmissionLimit, Gates
+from crosstower.serving.http.admission import PLACE, AdmissionLimit, AdmissionLimits
 from crosstower.serving.http.settings import Limits
 
 from .connections import Running, request, serving
@@ -28,7 +28,7 @@ class App:
         self.may = threading.Event()
         self.may.set()
         metrics = SimpleNamespace(refused=self.refused.append)
-        gates = Gates(
+        gates = AdmissionLimits(
             AdmissionLimit(most=limits.max_queue, seconds=9), AdmissionLimit(most=1, seconds=9)
         )
         settings = SimpleNamespace(limits=limits)

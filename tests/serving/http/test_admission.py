@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from crosstower.serving.http import admission
-from crosstower.serving.http.admission import AdmissionLimit, Gates, Pauses, Place
+from crosstower.serving.http.admission import AdmissionLimit, AdmissionLimits, Pauses, Place
 
 
 def test_a_gate_is_full_at_its_limit() -> None:
@@ -62,7 +62,7 @@ def test_a_rest_does_not_count_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_paths_have_their_gates() -> None:
-    gates = Gates(AdmissionLimit(most=1, seconds=1), AdmissionLimit(most=1, seconds=1))
+    gates = AdmissionLimits(AdmissionLimit(most=1, seconds=1), AdmissionLimit(most=1, seconds=1))
     assert gates.of(b"/v1/recommend") is gates.live
     assert gates.of(b"/v1/events") is gates.events
     assert gates.of(b"/healthz") is gates.of(b"/page/app.js") is None

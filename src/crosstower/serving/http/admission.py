@@ -121,7 +121,7 @@ class Pauses:
 
 
 @dataclass(frozen=True)
-class Gates:
+class AdmissionLimits:
     """The gates of requests that use the bundle, and of writes of events."""
 
     live: AdmissionLimit

@@ -17,7 +17,7 @@ from crosstower.blending.exploration.explore import Exploration
 from crosstower.errors import CrosstowerError
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
-from crosstower.serving.http.admission import AdmissionLimit, Gates
+from crosstower.serving.http.admission import AdmissionLimit, AdmissionLimits
 from crosstower.serving.http.arm_bundles import ArmBundles
 from crosstower.serving.http.batcher import DynamicBatcher, ListRequest
 from crosstower.serving.http.experiments import RunningExperiments
@@ -67,7 +67,7 @@ class Service:
         gates = [
             AdmissionLimit(most=limits.max_queue, seconds=limits.wait_seconds) for _ in range(2)
         ]
-        self.gates = Gates(live=gates[0], events=gates[1])
+        self.gates = AdmissionLimits(live=gates[0], events=gates[1])
         self.experiments = RunningExperiments(settings.experiments, limits, metrics)
         self.arms = ArmBundles(settings.experiments, self.state, metrics)
         self.warming = False  # requests of the warm-up are not counted
