@@ -3,12 +3,12 @@ import asyncio
 import pytest
 
 from crosstower.serving.http import admission
-from crosstower.serving.http.admission import AdmissionLimit, AdmissionLimits, Pauses, Place
+from crosstower.serving.http.admission import AdmissionLimit, AdmissionLimits, Pauses, QueuePlace
 
 
 def test_a_gate_is_full_at_its_limit() -> None:
     one = AdmissionLimit(most=2, seconds=100)
-    places = [Place(one) for _ in range(3)]
+    places = [QueuePlace(one) for _ in range(3)]
     for place in places[:2]:
         assert not one.full
         place.take()

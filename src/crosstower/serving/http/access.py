@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from crosstower.serving.http.admission import PLACE, Place
+from crosstower.serving.http.admission import PLACE, QueuePlace
 from crosstower.serving.http.problems import ApiError
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import SCOPES, Scope
@@ -97,7 +97,7 @@ class ReadRoute(TokenFirstRoute):
         handler = super().get_route_handler()
 
         async def stopping(request: Request) -> Response:
-            place: Place | None = request.scope.get(PLACE)
+            place: QueuePlace | None = request.scope.get(PLACE)
             if place is not None:
                 place.stop_with_client()
             return await handler(request)

@@ -52,7 +52,7 @@ class AdmissionLimit:
 
 
 @dataclass
-class Place:
+class QueuePlace:
     """The place of one request in a gate; leaving it twice has no effect.
 
     `gone` is set when the client closes the connection.

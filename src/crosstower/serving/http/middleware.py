@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crosstower.serving.http.admission import PLACE, Place
+from crosstower.serving.http.admission import PLACE, QueuePlace
 from crosstower.serving.http.log_format import log_request
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.problems import problem_response
@@ -127,7 +127,7 @@ class RequestMiddleware:
         if trace is not None:
             own.append((b"traceresponse", trace.response.encode()))
         response = _Response(send, own)
-        place: Place | None = scope.get(PLACE)
+        place: QueuePlace | None = scope.get(PLACE)
         try:
             await self._within(scope, receive, response.send)
         except asyncio.CancelledError:

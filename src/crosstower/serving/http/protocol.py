@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from crosstower.serving.http.admission import PLACE, Place
+from crosstower.serving.http.admission import PLACE, QueuePlace
 from crosstower.serving.http.problems import BUSY, refusal_bytes
 from crosstower.serving.http.unparsed_request import whole_post
 
@@ -175,7 +175,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._metrics.refused("busy")
             return
         if gate is not None:
-            self.scope[PLACE] = Place(gate)  # type: ignore[typeddict-unknown-key]
+            self.scope[PLACE] = QueuePlace(gate)  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -293,6 +293,6 @@ class BoundedProtocol(HttpToolsProtocol):
             setattr(self, timer, None)
 
 
-def _place_of(cycle: RequestResponseCycle) -> Place | None:
+def _place_of(cycle: RequestResponseCycle) -> QueuePlace | None:
     place = cycle.scope.get(PLACE)
-    return place if isinstance(place, Place) else None
+    return place if isinstance(place, QueuePlace) else None
