@@ -1,7 +1,7 @@
 import pytest
 
 from crosstower.serving.http import bundle_retries as module
-from crosstower.serving.http.bundle_retries import Refusal
+from crosstower.serving.http.bundle_retries import BundleRetries
 
 
 class Clock:
@@ -19,7 +19,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_server_alone_gives_a_bundle_up_at_once(clock: Clock) -> None:
-    refusal = Refusal(patient=False)
+    refusal = BundleRetries(patient=False)
     assert refusal.may_try(3)
     assert refusal.is_final(3, "it is damaged")
     clock.now += 1e6
@@ -28,7 +28,7 @@ def test_a_server_alone_gives_a_bundle_up_at_once(clock: Clock) -> None:
 
 
 def test_one_of_several_waits_for_the_files_before_it_gives_up(clock: Clock) -> None:
-    refusal = Refusal(patient=True)
+    refusal = BundleRetries(patient=True)
     assert not refusal.is_final(3, "no such folder")
     assert refusal.may_try(3)
     clock.now += 14
@@ -41,7 +41,7 @@ def test_one_of_several_waits_for_the_files_before_it_gives_up(clock: Clock) -> 
 
 
 def test_the_reason_is_that_of_the_bundle_that_is_chosen_now(clock: Clock) -> None:
-    refusal = Refusal(patient=True)
+    refusal = BundleRetries(patient=True)
     assert refusal.reason() is None
     refusal.is_final(3, "no such folder")
     assert refusal.reason() == "the bundle that was chosen cannot be served here: no such folder"

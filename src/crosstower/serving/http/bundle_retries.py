@@ -8,7 +8,7 @@ _PATIENCE = 15.0  # seconds until the files of a bundle should have reached ever
 _PAUSE = 30.0  # seconds between later attempts
 
 
-class Refusal:
+class BundleRetries:
     """When to try a bundle again, and when to give it up.
 
     Args:

@@ -10,7 +10,7 @@ import torch
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.arm_bundles import ArmBundles
-from crosstower.serving.http.bundle_retries import Refusal
+from crosstower.serving.http.bundle_retries import BundleRetries
 from crosstower.serving.http.experiments import RunningExperiments
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.live_thread import LiveThread
@@ -61,7 +61,7 @@ class MainBundle:
         self._items, self._users, self._spending = items, users, spending
         self._arms, self._experiments = arms, experiments
         self._swapping = asyncio.Lock()
-        self._refusal = Refusal(patient=state.database.shared)
+        self._refusal = BundleRetries(patient=state.database.shared)
         self._chosen = 0
 
     @property
