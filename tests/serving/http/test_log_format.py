@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crosstower.serving.http.log_format import JsonFormatter, log_request, logging_configuration
-from crosstower.serving.http.request_record import Finished
+from crosstower.serving.http.request_record import RequestRecord
 
 
 def record(message: str, *args: Any, **more: Any) -> logging.LogRecord:
@@ -49,8 +49,8 @@ def test_requests_are_logged_with_their_figures(
     before = root.handlers[:], root.level, requests.level
     try:
         logging.config.dictConfig(configuration)
-        log_request(Finished("POST", "/v1/rank", 200, 0.01234567, "r1"))
-        log_request(Finished("POST", "/v1/rank", 503, 1.0, "r2"))
+        log_request(RequestRecord("POST", "/v1/rank", 200, 0.01234567, "r1"))
+        log_request(RequestRecord("POST", "/v1/rank", 503, 1.0, "r2"))
         logging.getLogger("other").info("too little to be shown")
         logging.getLogger("other").warning("shown")
     finally:

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crosstower.serving.http.middleware import finished
-from crosstower.serving.http.request_record import Finished
+from crosstower.serving.http.request_record import RequestRecord
 
 from ..conftest import TOKENS, Start
 from .client import problem
@@ -94,6 +94,6 @@ def test_with_tokens_any_host_is_served(start: Start, monkeypatch: pytest.Monkey
 
 def test_the_route_of_a_record_is_a_template_and_never_client_input() -> None:
     scope = {"method": "GET", "path": "/v1/users/ann", "state": {"request_id": "r"}}
-    assert finished(scope, 404, 0.1) == Finished("GET", "none", 404, 0.1, "r")
+    assert finished(scope, 404, 0.1) == RequestRecord("GET", "none", 404, 0.1, "r")
     known = scope | {"route": SimpleNamespace(path="/v1/users")}
     assert finished(known, 200, 0.1).route == "/v1/users"

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from crosstower.serving.http.request_record import Finished
+from crosstower.serving.http.request_record import RequestRecord
 from crosstower.serving.http.tracing import current_trace
 
 LogFormat = Literal["text", "json"]
@@ -53,7 +53,7 @@ def as_line(sentence: str, log_format: LogFormat) -> str:
     return JsonFormatter().format(logging.makeLogRecord(found))
 
 
-def log_request(request: Finished) -> None:
+def log_request(request: RequestRecord) -> None:
     """Log a request that has its response."""
     fields = asdict(request) | {"seconds": round(request.seconds, 6)}
     level = logging.ERROR if request.status >= 500 else logging.INFO

@@ -21,7 +21,7 @@ from crosstower.serving.http.admission import PLACE, QueuePlace
 from crosstower.serving.http.log_format import log_request
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.problems import problem_response
-from crosstower.serving.http.request_record import Finished
+from crosstower.serving.http.request_record import RequestRecord
 from crosstower.serving.http.settings import WARMING
 from crosstower.serving.http.tracing import QUIET, RequestTrace, Tracing
 
@@ -146,7 +146,7 @@ class RequestMiddleware:
             return None
         return self.tracing.begin(scope)
 
-    def _record(self, request: Finished, trace: RequestTrace | None) -> None:
+    def _record(self, request: RequestRecord, trace: RequestTrace | None) -> None:
         """Count, log and trace a request that has its response."""
         self.metrics.request(request.route, request.status, request.seconds)
         if self.log and not (request.route in QUIET and request.status < 400):
@@ -193,11 +193,11 @@ class RequestMiddleware:
         await response(scope, receive, send)
 
 
-def finished(scope: Scope, status: int, seconds: float) -> Finished:
+def finished(scope: Scope, status: int, seconds: float) -> RequestRecord:
     """Return the record of a request whose id is in the state of its scope."""
     path = getattr(scope.get("route"), "path", None)
     route = path if isinstance(path, str) else "none"  # never client input
-    return Finished(scope["method"], route, status, seconds, scope["state"]["request_id"])
+    return RequestRecord(scope["method"], route, status, seconds, scope["state"]["request_id"])
 
 
 class _Response:

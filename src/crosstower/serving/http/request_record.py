@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Finished:
+class RequestRecord:
     """A request that has its response; nothing here names a user.
 
     Args:

@@ -19,7 +19,7 @@ from starlette.types import Scope
 
 from crosstower.errors import ServeError
 from crosstower.funnel.online.request import Ranked
-from crosstower.serving.http.request_record import Finished
+from crosstower.serving.http.request_record import RequestRecord
 
 _EXPORTERS = "otlp", "console", "none"
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds
@@ -49,7 +49,7 @@ class RequestTrace:
             span = self._tracer.start_span(name, self._context, start_time=self._at(start))
             span.end(self._at(end))
 
-    def end(self, request: Finished) -> None:
+    def end(self, request: RequestRecord) -> None:
         """Record the end of the request."""
         self._span.update_name(f"{request.method} {request.route}")
         self._span.set_attributes(
