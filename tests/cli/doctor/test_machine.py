@@ -8,7 +8,7 @@ from crosstower.cli.doctor import machine
 from crosstower.cli.doctor.machine import check_machine, memory, processors
 
 
-def found(folder: Path, port: int = 0) -> dict[str, machine.Finding]:
+def found(folder: Path, port: int = 0) -> dict[str, machine.CheckResult]:
     return {one.check: one for one in check_machine(folder, port)}
 
 

@@ -4,7 +4,7 @@ from importlib import metadata
 import pytest
 
 from crosstower.cli.doctor import packages
-from crosstower.cli.doctor.finding import Finding
+from crosstower.cli.doctor.finding import CheckResult
 from crosstower.cli.doctor.packages import check_core, check_extras
 
 NEEDED = [
@@ -49,9 +49,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_what_the_core_lacks_is_a_problem(install: Callable[..., None]) -> None:
     install()
     assert list(check_core()) == [
-        Finding("numpy", "ok", "2.3.1"),
-        Finding("absent-one", "problem", "not installed", "pip install 'absent-one>=1'"),
-        Finding(
+        CheckResult("numpy", "ok", "2.3.1"),
+        CheckResult("absent-one", "problem", "not installed", "pip install 'absent-one>=1'"),
+        CheckResult(
             "old-one",
             "problem",
             "2.9 is installed, <4,>=3 is needed",
@@ -63,8 +63,10 @@ def test_what_the_core_lacks_is_a_problem(install: Callable[..., None]) -> None:
 def test_extras_are_installed_incomplete_or_not(install: Callable[..., None]) -> None:
     install({"torchrec": "1.8.0"})
     found = {one.check: one for one in check_extras()}
-    assert found["plain"] == Finding("plain", "ok", "installed")
-    assert found["none"] == Finding("none", "ok", "not installed", "pip install 'crosstower[none]'")
+    assert found["plain"] == CheckResult("plain", "ok", "installed")
+    assert found["none"] == CheckResult(
+        "none", "ok", "not installed", "pip install 'crosstower[none]'"
+    )
     assert found["half"].status == "note"
     assert found["half"].found == "incomplete: old-one (2.9 is installed, >=3 is needed)"
     assert found["both"].found == "incomplete: absent-one (not installed)"

@@ -14,7 +14,7 @@ from crosstower import __version__
 from crosstower.cli.options import DATA, Json
 
 if TYPE_CHECKING:
-    from crosstower.cli.doctor.finding import Finding
+    from crosstower.cli.doctor.finding import CheckResult
 
 doctor_app = typer.Typer()
 
@@ -60,7 +60,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _show(parts: dict[str, list[Finding]], problems: int) -> None:
+def _show(parts: dict[str, list[CheckResult]], problems: int) -> None:
     from crosstower.cli.tables import console, print_table
 
     machine = [*parts["machine"], *_worth_a_line(parts["packages"]), *parts["torch"]]
@@ -78,13 +78,15 @@ def _show(parts: dict[str, list[Finding]], problems: int) -> None:
         out.print("no problems", highlight=False)
 
 
-def _worth_a_line(packages: Sequence[Finding]) -> list[Finding]:
+def _worth_a_line(packages: Sequence[CheckResult]) -> list[CheckResult]:
     """Return the packages that are wrong, or one line for all of them."""
-    from crosstower.cli.doctor.finding import Finding
+    from crosstower.cli.doctor.finding import CheckResult
 
     wrong = [one for one in packages if one.status != "ok"]
-    return wrong or [Finding("packages", "ok", f"all {len(packages)} required packages installed")]
+    return wrong or [
+        CheckResult("packages", "ok", f"all {len(packages)} required packages installed")
+    ]
 
 
-def _rows(findings: Sequence[Finding]) -> list[list[str]]:
+def _rows(findings: Sequence[CheckResult]) -> list[list[str]]:
     return [[one.check, one.status, one.found] for one in findings]

@@ -10,7 +10,7 @@ Status = Literal["ok", "note", "problem"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One check: its subject, its result, and its remedy.
 
     Args:

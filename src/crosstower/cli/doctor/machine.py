@@ -11,14 +11,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from crosstower.cli.doctor.finding import Finding
+from crosstower.cli.doctor.finding import CheckResult
 
 _GB = 1e9
 _LEAST_MEMORY, _LEAST_DISK = 2 * _GB, 1 * _GB
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def check_machine(folder: Path, port: int) -> Iterator[Finding]:
+def check_machine(folder: Path, port: int) -> Iterator[CheckResult]:
     """Yield a finding per resource that training and serving need.
 
     Args:
@@ -57,54 +57,54 @@ def memory() -> tuple[float, float]:
     return total, free
 
 
-def _python() -> Finding:
+def _python() -> CheckResult:
     words = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return Finding("python", "ok", words)
+    return CheckResult("python", "ok", words)
 
 
-def _processors() -> Finding:
+def _processors() -> CheckResult:
     count, threads = processors(), os.environ.get("OMP_NUM_THREADS", "")
     words = f"{count:g}"
     if threads.isdigit() and int(threads) < math.floor(count):
         remedy = "unset OMP_NUM_THREADS, unless other programs need the rest"
-        return Finding("processors", "note", f"{words}; OMP_NUM_THREADS={threads}", remedy)
-    return Finding("processors", "ok", words)
+        return CheckResult("processors", "note", f"{words}; OMP_NUM_THREADS={threads}", remedy)
+    return CheckResult("processors", "ok", words)
 
 
-def _memory() -> Finding:
+def _memory() -> CheckResult:
     total, free = memory()
     words = f"{free / _GB:.1f} GB of {total / _GB:.1f} GB available"
     if free >= _LEAST_MEMORY:
-        return Finding("memory", "ok", words)
-    return Finding("memory", "note", words, "end other programs, or train on fewer rows")
+        return CheckResult("memory", "ok", words)
+    return CheckResult("memory", "note", words, "end other programs, or train on fewer rows")
 
 
-def _disk(check: str, folder: Path) -> Finding:
+def _disk(check: str, folder: Path) -> CheckResult:
     try:
         free = shutil.disk_usage(folder).free
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         words = f"{folder}: cannot be written: {error.strerror or error}"
-        return Finding(check, "problem", words, "change its owner, or use another folder")
+        return CheckResult(check, "problem", words, "change its owner, or use another folder")
     words = f"{free / _GB:.1f} GB free in {folder}"
     if free >= _LEAST_DISK:
-        return Finding(check, "ok", words)
-    return Finding(check, "problem", words, "delete files, or use another disk")
+        return CheckResult(check, "ok", words)
+    return CheckResult(check, "problem", words, "delete files, or use another disk")
 
 
-def _port(port: int) -> Finding:
+def _port(port: int) -> CheckResult:
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             one.bind(("127.0.0.1", port))
         except PermissionError:
             words = f"{port} needs the rights of an administrator"
-            return Finding("port", "note", words, "crosstower serve BUNDLE --port 8000")
+            return CheckResult("port", "note", words, "crosstower serve BUNDLE --port 8000")
         except OSError:
             words = f"{port} is in use by another program"
-            return Finding("port", "note", words, "crosstower serve BUNDLE --port ANOTHER")
-    return Finding("port", "ok", f"{port} is free")
+            return CheckResult("port", "note", words, "crosstower serve BUNDLE --port ANOTHER")
+    return CheckResult("port", "ok", f"{port} is free")
 
 
 def _quota() -> float:

@@ -8,7 +8,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from crosstower.cli.doctor.finding import Finding
+from crosstower.cli.doctor.finding import CheckResult
 
 _OWN = "crosstower"
 _NOT_FOR_USERS = ("dev", "test")
@@ -37,41 +37,41 @@ _BESIDE = {"distributed": (("torchrec", "1.8.0"), ("fbgemm-gpu-cpu", "1.8.0"))}
 _STANDS_FOR = {"fbgemm-gpu-cpu": "fbgemm-gpu"}  # the build for GPUs
 
 
-def check_core() -> Iterator[Finding]:
+def check_core() -> Iterator[CheckResult]:
     """Yield a finding per package without which nothing works."""
     for needed in _requirements(None):
         wrong = _wrong(needed)
         if wrong:
             remedy = f"pip install '{needed}'"
-            yield Finding(needed.name, "problem", wrong, remedy)
+            yield CheckResult(needed.name, "problem", wrong, remedy)
         else:
-            yield Finding(needed.name, "ok", metadata.version(needed.name))
+            yield CheckResult(needed.name, "ok", metadata.version(needed.name))
 
 
-def check_extras() -> Iterator[Finding]:
+def check_extras() -> Iterator[CheckResult]:
     """Yield a finding per extra: installed, partly installed, or not."""
     for extra in metadata.metadata(_OWN).get_all("Provides-Extra") or ():
         if extra not in _NOT_FOR_USERS:
             yield replace(_extra(extra), purpose=PURPOSES.get(extra, ""))
 
 
-def _extra(extra: str) -> Finding:
+def _extra(extra: str) -> CheckResult:
     core = {one.name for one in _requirements(None)}
     needed = list(_requirements(extra))
     beside = {name: version for name, version in _BESIDE.get(extra, ()) if _absent(name)}
     wrong = {one.name: words for one in needed if (words := _wrong(one))}
     wrong |= dict.fromkeys(beside, "not installed")
     if not wrong:
-        return Finding(extra, "ok", "installed")
+        return CheckResult(extra, "ok", "installed")
     remedy = f"pip install '{_OWN}[{extra}]'"
     if beside:
         pairs = " ".join(f"{name}=={version}" for name, version in beside.items())
         remedy += f" && pip install --no-deps {pairs}"
     own = {one.name for one in needed} - core | dict(_BESIDE.get(extra, ())).keys()
     if own <= wrong.keys():
-        return Finding(extra, "ok", "not installed", remedy)
+        return CheckResult(extra, "ok", "not installed", remedy)
     words = ", ".join(f"{name} ({why})" for name, why in wrong.items())
-    return Finding(extra, "note", f"incomplete: {words}", remedy)
+    return CheckResult(extra, "note", f"incomplete: {words}", remedy)
 
 
 def _requirements(extra: str | None, seen: frozenset[str] = frozenset()) -> Iterator[Requirement]:
