@@ -24,7 +24,7 @@ from benchmarks.machine import describe
 from crosstower.serving.http.app import create_app
 from crosstower.serving.http.settings import Settings
 from crosstower.serving.state.events import Event
-from crosstower.serving.state.histories import Histories
+from crosstower.serving.state.histories import LiveHistories
 from crosstower.serving.state.state import State
 
 START, BATCH, TYPES = datetime(2026, 1, 1, tzinfo=UTC), 1_000, ("click", "purchase")
@@ -130,7 +130,7 @@ def main(words: list[str]) -> None:
         rate = fill(state, given.events, given.users, random)
         size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e6
         print(f"{rate:,.0f} events stored per second, {size:,.0f} MB")
-        histories = Histories(state, TYPES, length=100)
+        histories = LiveHistories(state, TYPES, length=100)
         count = min(2_000, given.users)
         print(f"{microseconds(histories.of, count):.1f} µs to read a user by the index")
         print(f"{microseconds(histories.of, count):.1f} µs for a user in the cache")

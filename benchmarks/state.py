@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.machine import describe
 from crosstower.serving.state.address import full_text, state_address
 from crosstower.serving.state.events import Event
-from crosstower.serving.state.histories import Histories
+from crosstower.serving.state.histories import LiveHistories
 from crosstower.serving.state.state import State
 
 USERS, SECONDS = 1_000, 5.0
@@ -68,7 +68,7 @@ def latencies(address: str, times: int) -> None:
         row("put an item", timed(lambda n: state.put_items([{"id": n}], item="id"), times))
         row("put a user", timed(lambda n: state.put_users({n: {"country": "FR"}}), times))
         row("look for changes, without any", timed(lambda _: state.heads(), 20 * times))
-        histories = Histories(state, ("click",))
+        histories = LiveHistories(state, ("click",))
         row("read a user", timed(lambda n: histories.of(n % USERS), min(times, USERS)))
         found = list[float]()
         for n in range(times):

@@ -11,7 +11,7 @@ from crosstower.funnel.online.users import LiveUser
 from crosstower.serving.state import histories as module
 from crosstower.serving.state.event_log import microseconds
 from crosstower.serving.state.events import Event
-from crosstower.serving.state.histories import AHEAD, Histories
+from crosstower.serving.state.histories import AHEAD, LiveHistories
 from crosstower.serving.state.state import State
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,11 +31,11 @@ def event(number: Any, user: Any = 1, item: Any = 7, at: float = 0.0, kind: str 
     return Event(event_id=f"e{number}", type=kind, user=user, item_id=item, time=time)
 
 
-def opened(state: State, clock: Clock, **more: Any) -> Histories:
-    return Histories(state, more.pop("events", ("click", "purchase")), now=clock, **more)
+def opened(state: State, clock: Clock, **more: Any) -> LiveHistories:
+    return LiveHistories(state, more.pop("events", ("click", "purchase")), now=clock, **more)
 
 
-def current(users: Histories, user: Any) -> LiveUser:
+def current(users: LiveHistories, user: Any) -> LiveUser:
     """Return a user with all that any worker has acknowledged."""
     users.catch_up(users._state.heads())
     return users.of(user)

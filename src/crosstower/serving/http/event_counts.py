@@ -8,7 +8,7 @@ from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.state.event_log import EventFacts, read_between
 from crosstower.serving.state.heads import StoredEvents
-from crosstower.serving.state.histories import Histories
+from crosstower.serving.state.histories import LiveHistories
 from crosstower.serving.state.state import State
 from crosstower.values.ids import id_series
 
@@ -33,7 +33,7 @@ class EventCounts:
         if stored.stored:
             self._waiting.append((stored.after, stored.last))
 
-    def count(self, funnel: OnlineFunnel | None, histories: Histories | None) -> None:
+    def count(self, funnel: OnlineFunnel | None, histories: LiveHistories | None) -> None:
         """Count the next events by type, and those of the history by outcome."""
         rows: list[EventFacts] = []
         while self._waiting and (room := _AT_ONCE - len(rows)) > 0:
@@ -54,7 +54,9 @@ class EventCounts:
             self._metrics.history_events(outcome, number)
 
 
-def outcomes(funnel: OnlineFunnel, histories: Histories, events: list[EventFacts]) -> Counter[str]:
+def outcomes(
+    funnel: OnlineFunnel, histories: LiveHistories, events: list[EventFacts]
+) -> Counter[str]:
     """Return the number of events by outcome.
 
     An event is `used`; or it has `no_user` or `no_item`, its time is in the training rows

@@ -14,7 +14,7 @@ from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.state.event_log import UserEvent, microseconds, moment
 from crosstower.serving.state.events import MOST_CHARACTERS
 from crosstower.serving.state.heads import Heads
-from crosstower.serving.state.histories import Histories
+from crosstower.serving.state.histories import LiveHistories
 from crosstower.serving.state.state import State
 from crosstower.values.ids import Id, given_id
 
@@ -34,7 +34,7 @@ class WorkerUsers:
 
     def __init__(self, state: State, metrics: ServerMetrics) -> None:
         self._state, self._metrics = state, metrics
-        self._histories: Histories | None = None
+        self._histories: LiveHistories | None = None
         self.counts = EventCounts(state, metrics)
 
     def serve(self, live: Live) -> None:
@@ -44,7 +44,7 @@ class WorkerUsers:
             return
         rule = retrieval_section_of(funnel.retriever.run.recipe).history
         until = funnel.retriever.run.info.facts.until
-        self._histories = Histories(
+        self._histories = LiveHistories(
             self._state,
             rule.events,
             length=rule.length,
@@ -142,7 +142,7 @@ class WorkerUsers:
             raise QueryError("users: this bundle has none; its recipe has no retrieval.user")
         return name
 
-    def _needs(self) -> Histories:
+    def _needs(self) -> LiveHistories:
         if self._histories is None:
             raise QueryError("users: this bundle has none; it only ranks")
         return self._histories

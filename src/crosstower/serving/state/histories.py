@@ -33,7 +33,7 @@ class _Cached:
     until: int  # microseconds since 1970; from then on another event counts
 
 
-class Histories:
+class LiveHistories:
     """Live users, read from the state when they are first asked for, or have changed.
 
     A user's events are read by an index, and kept until `catch_up` finds another event of the user
