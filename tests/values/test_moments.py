@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from crosstower.values.moments import Moments, Summary, UniformSample, exact_sum
+from crosstower.values.moments import Moments, NumberSummary, UniformSample, exact_sum
 
 Finite = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -60,9 +60,12 @@ def test_sums_are_those_of_fractions(numbers: list[float]) -> None:
 
 @given(st.lists(st.lists(Any_float, max_size=9), max_size=6))
 def test_a_summary_of_parts_is_that_of_all(parts: list[list[float]]) -> None:
-    merged, x = Summary(), np.array([number for part in parts for number in part], dtype=float)
+    merged, x = (
+        NumberSummary(),
+        np.array([number for part in parts for number in part], dtype=float),
+    )
     for part in parts:
-        one = Summary()
+        one = NumberSummary()
         one.add(np.array(part, dtype=float))
         merged.merge(one)
     assert merged.count == len(x)

@@ -23,7 +23,7 @@ from crosstower.recipe.frozen import FrozenModel, former_keys
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary, Task
 from crosstower.values.arrays import Indices
-from crosstower.values.moments import Summary
+from crosstower.values.moments import NumberSummary
 
 _REPEATED = 0.01
 
@@ -56,7 +56,9 @@ class DatasetCounter:
     """Counters that grow chunk by chunk; memory does not grow with rows."""
 
     rows: Counter[str] = field(default_factory=Counter[str])
-    labels: dict[tuple[str, str], Summary] = field(default_factory=dict[tuple[str, str], Summary])
+    labels: dict[tuple[str, str], NumberSummary] = field(
+        default_factory=dict[tuple[str, str], NumberSummary]
+    )
     unseen: Unseen = field(default_factory=Unseen)
     skipped: Counter[str] = field(default_factory=Counter[str])
     implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
@@ -95,7 +97,7 @@ class DatasetCounter:
             part = labels[chosen]
             for task in labels.columns:
                 known = part[task].drop_nulls().to_numpy()
-                self.labels.setdefault((task, split), Summary()).add(known)
+                self.labels.setdefault((task, split), NumberSummary()).add(known)
 
     def merge(self, other: DatasetCounter) -> None:
         """Add the counts of other rows; the order of merging does not matter."""
@@ -106,7 +108,7 @@ class DatasetCounter:
         ):
             mine.update(theirs)  # type: ignore[arg-type] - keys of the same type
         for key, count in other.labels.items():
-            self.labels.setdefault(key, Summary()).merge(count)
+            self.labels.setdefault(key, NumberSummary()).merge(count)
         self.unseen.merge(other.unseen)
         self.hashes.merge(other.hashes)
         if other.implications is not None:
@@ -183,7 +185,7 @@ class DatasetCounter:
         return skipped + unseen + missing + implied
 
 
-def _check_labels(name: str, task: Task, split: str, labels: Summary) -> None:
+def _check_labels(name: str, task: Task, split: str, labels: NumberSummary) -> None:
     """Raise DataError if a split has no labels of a task, or labels that are all equal."""
     if labels.count == 0:
         raise DataError(

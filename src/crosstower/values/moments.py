@@ -141,10 +141,10 @@ def spread(count: int, mean: float, squares: float) -> float:
 
 
 @dataclass
-class Summary:
+class NumberSummary:
     """Count, mean, minimum and maximum of numbers; the sum is exact, as in `Moments`.
 
-    >>> summary = Summary()
+    >>> summary = NumberSummary()
     >>> summary.add(np.array([1.0, 4.0]))
     >>> summary.count, summary.mean, summary.low, summary.high
     (2, 2.5, 1.0, 4.0)
@@ -169,7 +169,7 @@ class Summary:
             self.total += exact_sum(x)
             self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
 
-    def merge(self, other: Summary) -> None:
+    def merge(self, other: NumberSummary) -> None:
         """Add the numbers of another summary."""
         self.count += other.count
         self.total += other.total
