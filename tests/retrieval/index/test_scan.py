@@ -3,12 +3,12 @@ import pytest
 
 from crosstower.retrieval.index.ann import AnnIndex
 from crosstower.retrieval.index.exact import ExactIndex
-from crosstower.retrieval.index.scan import Settings
+from crosstower.retrieval.index.scan import ScanSettings
 
 
 @pytest.mark.parametrize("spare", [2, 32])
 def test_long_lists_score_few_more_items_than_they_have(spare: int) -> None:
-    settings = Settings(spare=spare)
+    settings = ScanSettings(spare=spare)
     assert settings.scored(10) >= 10 * spare
     assert settings.scored(1_000) <= 2 * 1_000
 

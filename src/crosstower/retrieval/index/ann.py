@@ -16,7 +16,7 @@ from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import GATHERED, ExactIndex, IndexManifest
 from crosstower.retrieval.index.index import check_queries
 from crosstower.retrieval.index.registry import IndexItems, register_index
-from crosstower.retrieval.index.scan import Loose, Scan, Settings
+from crosstower.retrieval.index.scan import Loose, Scan, ScanSettings
 from crosstower.retrieval.index.search_effort import calibrated
 from crosstower.retrieval.index.survivors import Survivors
 from crosstower.retrieval.index.vectors import Floats, Storage, Vectors
@@ -56,7 +56,7 @@ class AnnIndex(ExactIndex):
         vectors: Vectors,
         blocks: Blocks | None,
         loose: Indices,
-        settings: Settings,
+        settings: ScanSettings,
     ) -> None:
         super().__init__(catalogue, vectors)
         self._settings, self._first = settings, len(vectors)
@@ -84,7 +84,7 @@ class AnnIndex(ExactIndex):
         """
         exact = ExactIndex.build(ids, vectors, attributes, storage=storage)
         everything = np.arange(len(exact.vectors))
-        index = AnnIndex(exact.catalogue, exact.vectors, None, everything, Settings())
+        index = AnnIndex(exact.catalogue, exact.vectors, None, everything, ScanSettings())
         if len(everything) > _LOOSE:
             index._arrange(everything)
             index._calibrate(queries)
@@ -141,7 +141,7 @@ class AnnIndex(ExactIndex):
         if count:
             blocks = Blocks.load(folder, blocks=count, size=size, width=manifest.width)
         loose = mapped(folder / _LOOSE_FILE, (manifest.items - count * size,), np.int64)
-        settings = Settings(depths=manifest.depths, spare=manifest.spare)
+        settings = ScanSettings(depths=manifest.depths, spare=manifest.spare)
         return AnnIndex(exact.catalogue, exact.vectors, blocks, loose, settings)
 
     def _write(self, folder: Path, kept: Indices) -> IndexManifest:

@@ -27,7 +27,7 @@ _WASTE = 1.5
 
 
 @dataclass(frozen=True)
-class Settings:
+class ScanSettings:
     """How thoroughly to search, measured when the index is built.
 
     Args:
@@ -76,7 +76,9 @@ class _Condensed:
 class Scan:
     """Finds the best items of a query in blocks."""
 
-    def __init__(self, blocks: Blocks, vectors: Vectors, loose: Loose, settings: Settings) -> None:
+    def __init__(
+        self, blocks: Blocks, vectors: Vectors, loose: Loose, settings: ScanSettings
+    ) -> None:
         self.blocks, self.vectors, self.loose, self.settings = blocks, vectors, loose, settings
         self._centres = blocks.centres.numpy()
         self.spreads = blocks.centres[:, -1].contiguous() * REACH

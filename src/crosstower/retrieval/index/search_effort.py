@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crosstower.retrieval.index.scan import LISTS, REACH, Scan, Settings
+from crosstower.retrieval.index.scan import LISTS, REACH, Scan, ScanSettings
 from crosstower.retrieval.index.vectors import Floats, Vectors, top_places
 
 RECALL = 0.95  # of the exact first ten; below it an approximate index is not worth having
@@ -35,7 +35,7 @@ def recall_of(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
     return float(np.mean(shares))
 
 
-def calibrated(scan: Scan, queries: NDArray[np.float32] | None = None) -> Settings:
+def calibrated(scan: Scan, queries: NDArray[np.float32] | None = None) -> ScanSettings:
     """Return settings with which a search finds nearly all of the first ten.
 
     Args:
@@ -50,13 +50,13 @@ def calibrated(scan: Scan, queries: NDArray[np.float32] | None = None) -> Settin
     pairs = list(zip(kinds, lists, strict=True))
     each = np.array([_depths(scan, x, places) for x, places in pairs]).max(0)
     low, middle, high = (int(d) for d in np.maximum.accumulate(each))
-    settings = Settings(depths=(low, middle, high), spare=2)
+    settings = ScanSettings(depths=(low, middle, high), spare=2)
     while settings.spare < _MOST_SPARE:
         tried = Scan(scan.blocks, scan.vectors, scan.loose, settings)
         if min(recall_of(_found(tried, x), top[:, :_K]) for x, top in pairs) >= _AIM:
             break
         deeper = tuple(math.ceil(1.25 * d) for d in settings.depths)
-        settings = Settings(depths=(deeper[0], deeper[1], deeper[2]), spare=2 * settings.spare)
+        settings = ScanSettings(depths=(deeper[0], deeper[1], deeper[2]), spare=2 * settings.spare)
     return settings
 
 
