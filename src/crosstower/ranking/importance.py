@@ -55,7 +55,7 @@ class TaskImportance(FrozenModel):
     columns: dict[str, Spread]
 
 
-class Importance(FrozenModel):
+class ImportanceResults(FrozenModel):
     """Content of `importance.json`; `by_group` are the columns that were shuffled among groups."""
 
     format: Literal[1] = 1
@@ -108,7 +108,7 @@ def write_importance(
     by_group, tasks = importance_of(
         ranker.scorer(), given, metrics, repeats=section.repeats, on_progress=on_progress
     )
-    document = Importance(
+    document = ImportanceResults(
         model=ranker.name,
         seed=ranker.seed,
         rows=len(chosen),
@@ -124,7 +124,7 @@ def write_importance(
     write_block(plain, run.folder / BACKGROUND)
 
 
-def read_importance(folder: Path) -> Importance | None:
+def read_importance(folder: Path) -> ImportanceResults | None:
     """Return the importance that a run keeps, if it has any.
 
     Raises:
@@ -134,7 +134,7 @@ def read_importance(folder: Path) -> Importance | None:
     path = folder / IMPORTANCE
     if not path.is_file():
         return None
-    return read_document(path, Importance, newest=1, error=RunError, again="train again")
+    return read_document(path, ImportanceResults, newest=1, error=RunError, again="train again")
 
 
 def importance_content(run: Run) -> dict[str, ColumnImportance]:
