@@ -12,7 +12,7 @@ from crosstower.data.encoders.counts import CountEncoder
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.sources.source import Chunk
 from crosstower.recipe.kinds.counter import Counter, ScaledCount
-from crosstower.recipe.kinds.scaled_number import Ranked, Standardised
+from crosstower.recipe.kinds.scaled_number import QuantileRanked, Standardised
 from crosstower.recipe.schema import Schema
 
 BY: dict[str, Any] = {"kind": "counter", "event": "click", "by": "item", "window": "7d"}
@@ -31,7 +31,7 @@ STATES: dict[str, Any] = {
     "clicks": ScaledCount(number=LOGGED),
     "price": Standardised(mean=3.0, sd=2.0),
     "rate": ScaledCount(number=Standardised(mean=0.1, sd=0.05, clip=10.0), rate=0.13, prior=7.0),
-    "rank": ScaledCount(number=Ranked(points=(0.0, 3.0, 9.0), quantiles=(0.1, 0.5, 1.0))),
+    "rank": ScaledCount(number=QuantileRanked(points=(0.0, 3.0, 9.0), quantiles=(0.1, 0.5, 1.0))),
 }
 
 

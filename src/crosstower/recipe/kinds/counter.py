@@ -17,7 +17,7 @@ from crosstower.recipe.kinds.kind import Kind, Reading
 from crosstower.recipe.kinds.learner import Learner
 from crosstower.recipe.kinds.numeric import Numeric
 from crosstower.recipe.kinds.registry import register_column
-from crosstower.recipe.kinds.scaled_number import NumberLearner, Ranked, Standardised
+from crosstower.recipe.kinds.scaled_number import NumberLearner, QuantileRanked, Standardised
 from crosstower.recipe.own_columns import part_name
 from crosstower.values.columns import Cells, floats_of, none_bad
 from crosstower.values.durations import Duration, duration_text
@@ -45,7 +45,7 @@ Names = Annotated[
 class ScaledCount(FrozenModel):
     """The scale of a counter and, for a ratio, its rate over the training rows."""
 
-    number: Annotated[Standardised | Ranked, Field(discriminator="kind")]
+    number: Annotated[Standardised | QuantileRanked, Field(discriminator="kind")]
     rate: float | None = None
     prior: float = 0.0
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from crosstower.recipe.kinds.kind import Column
 from crosstower.recipe.kinds.registry import register_column
-from crosstower.recipe.kinds.scaled_number import Bucketised, Number, Ranked, Standardised
+from crosstower.recipe.kinds.scaled_number import Bucketised, Number, QuantileRanked, Standardised
 from crosstower.values.columns import Cells, number_cells
 from crosstower.values.ids import HIGH, LOW
 
@@ -34,7 +34,7 @@ class Numeric(Number, Column):
         return number_cells
 
     def value_coder(
-        self, state: Standardised | Ranked | Bucketised
+        self, state: Standardised | QuantileRanked | Bucketised
     ) -> Callable[[Any], int | tuple[float, ...] | None]:
         """Return a function that scales one number, or finds its range."""
 

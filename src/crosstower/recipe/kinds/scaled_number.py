@@ -46,7 +46,7 @@ class Standardised(FrozenModel):
         return np.nan_to_num(z, nan=0.0)
 
 
-class Ranked(FrozenModel):
+class QuantileRanked(FrozenModel):
     """The training quantile of x in [0, 1], scaled to mean 0 and variance 1 (±√3)."""
 
     kind: Literal["ranked"] = "ranked"
@@ -77,7 +77,7 @@ class Bucketised(FrozenModel):
         return np.where(np.isnan(x), MISSING, place + RESERVED_CODES).astype(np.int32)
 
 
-FittedNumber = Annotated[Standardised | Ranked | Bucketised, Field(discriminator="kind")]
+FittedNumber = Annotated[Standardised | QuantileRanked | Bucketised, Field(discriminator="kind")]
 """The state of a number."""
 
 
@@ -118,14 +118,14 @@ class Number(Kind):
         """Return the learner of the scale, the quantiles or the ranges."""
         return NumberLearner(self)
 
-    def inputs(self, name: str, state: Standardised | Ranked | Bucketised) -> Inputs:
+    def inputs(self, name: str, state: Standardised | QuantileRanked | Bucketised) -> Inputs:
         """Return a field with one code if bucketised, else the number and its indicator."""
         if isinstance(state, Bucketised):
             return CodeField(name, state.size, name, self.dim)
         return number_names(name, state)
 
     def coder(
-        self, state: Standardised | Ranked | Bucketised
+        self, state: Standardised | QuantileRanked | Bucketised
     ) -> Callable[[pl.Series], Codes | Floats]:
         """Return the coder that scales numbers, or finds their ranges."""
         if isinstance(state, Bucketised):
@@ -142,14 +142,14 @@ class NumberLearner:
     missing: int = 0
     moments: Moments = field(default_factory=Moments)
     sample: UniformSample = field(default_factory=UniformSample)
-    before: Standardised | Ranked | Bucketised | None = None
+    before: Standardised | QuantileRanked | Bucketised | None = None
 
     def memory(self) -> dict[str, Any]:
         """Return the moments of all rows so far."""
         return self.moments.plain()
 
     def recall(
-        self, memory: dict[str, Any] | None, state: Standardised | Ranked | Bucketised
+        self, memory: dict[str, Any] | None, state: Standardised | QuantileRanked | Bucketised
     ) -> None:
         """Continue from earlier moments; quantiles, ranges and indicators stay."""
         self.before = state
@@ -180,7 +180,7 @@ class NumberLearner:
         self.moments.merge(other.moments)
         self.sample.merge(other.sample)
 
-    def finish(self) -> Standardised | Ranked | Bucketised:
+    def finish(self) -> Standardised | QuantileRanked | Bucketised:
         """Return the fitted transform."""
         if self.before is None:
             return self._fitted()
@@ -188,7 +188,7 @@ class NumberLearner:
             return self._standardised(had_missing=self.before.had_missing)
         return self.before
 
-    def _fitted(self) -> Standardised | Ranked | Bucketised:
+    def _fitted(self) -> Standardised | QuantileRanked | Bucketised:
         if self.column.transform == "bucketise":
             return Bucketised(boundaries=self._boundaries())
         if self.column.transform == "quantile":
@@ -212,12 +212,12 @@ class NumberLearner:
         steps = np.arange(1, self.column.buckets) / self.column.buckets
         return tuple(np.unique(_quantiles(self.sample.values, steps)).tolist())
 
-    def _ranked(self) -> Ranked:
+    def _ranked(self) -> QuantileRanked:
         steps = np.linspace(0.0, 1.0, _QUANTILES + 1)
         points, inverse = np.unique(_quantiles(self.sample.values, steps), return_inverse=True)
         # A value that spans several quantiles stands at their middle.
         middle = np.bincount(inverse, weights=steps) / np.bincount(inverse)
-        return Ranked(
+        return QuantileRanked(
             points=tuple(points.tolist()),
             quantiles=tuple(middle.tolist()),
             had_missing=self.missing > 0,
@@ -234,12 +234,12 @@ def _signed_log(x: Floats) -> Floats:
     return np.sign(x) * np.log1p(np.abs(x))
 
 
-def number_names(name: str, state: Standardised | Ranked) -> tuple[str, ...]:
+def number_names(name: str, state: Standardised | QuantileRanked) -> tuple[str, ...]:
     """Return the names of a number and, if training rows lacked it, of its indicator."""
     return (name, f"{name} is missing") if state.had_missing else (name,)
 
 
-def number_encoder(state: Standardised | Ranked) -> Callable[[pl.Series], Floats]:
+def number_encoder(state: Standardised | QuantileRanked) -> Callable[[pl.Series], Floats]:
     """Return the coder that scales numbers to `[B, 1]`, or `[B, 2]` with an indicator."""
 
     def encode(values: pl.Series) -> Floats:
