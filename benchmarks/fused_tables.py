@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from benchmarks.machine import describe
 from crosstower.fitting.plan.formulas import FLOAT
 from crosstower.nn.table_rows import Share
-from crosstower.training.distributed.sharded_tables import Fused, ShardedRows
+from crosstower.training.distributed.sharded_tables import Fused, ShardedTableRows
 from crosstower.training.distributed.world import ProcessWorld
 from crosstower.training.optimizers.rowwise_adagrad import RowwiseAdagrad
 
@@ -54,14 +54,14 @@ def main(arguments: list[str]) -> None:
     print(json.dumps(found))
 
 
-def table_of(rows: Tensor, device: torch.device) -> ShardedRows:
+def table_of(rows: Tensor, device: torch.device) -> ShardedTableRows:
     fused = Fused("rowwise_adagrad", EPS)
-    table = ShardedRows(rows.shape[1], len(rows), Share(0, 1), device, fused)
+    table = ShardedTableRows(rows.shape[1], len(rows), Share(0, 1), device, fused)
     table.weights.copy_(rows)
     return table
 
 
-def update(table: ShardedRows, ids: Tensor, slopes: Tensor) -> None:
+def update(table: ShardedTableRows, ids: Tensor, slopes: Tensor) -> None:
     """Make one step whose loss has the gradients `slopes` `[n, D]` at the rows `ids` `[n]`."""
     table.begin(RATE)
     (table.look_up(ids) * slopes).sum().backward()

@@ -183,7 +183,7 @@ def _tables(
 
 
 def _columns(width: int, *, devices: int, fused: bool) -> int:
-    """Return the values per row of a table, as `ShardedRows` lays them out."""
+    """Return the values per row of a table, as `ShardedTableRows` lays them out."""
     if devices == 1:
         return width
     columns = width if fused and width % ALIGNED == 0 else 2 * width

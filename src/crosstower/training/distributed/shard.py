@@ -17,7 +17,7 @@ from crosstower.nn.wide import WideLinear
 from crosstower.nn.world import World
 from crosstower.recipe.training import Training
 from crosstower.training.distributed.dropout import ApartDropout, PartDropout
-from crosstower.training.distributed.sharded_tables import ALIGNED, Fused, ShardedRows
+from crosstower.training.distributed.sharded_tables import ALIGNED, Fused, ShardedTableRows
 from crosstower.training.distributed.world import ProcessWorld
 from crosstower.training.optimizers.fused_tables import FusedTables
 from crosstower.training.optimizers.table_optimizer import TableOptimizer
@@ -28,7 +28,7 @@ _EPS = 1e-8
 _FUSED = ("rowwise_adagrad", "adagrad")
 
 
-_MADE: list[ShardedRows] = []
+_MADE: list[ShardedTableRows] = []
 """Tables of the model that is being built."""
 
 
@@ -51,7 +51,7 @@ def building_in(world: World, settings: Training) -> Generator[None]:
     def room(total: int, width: int, embeds: bool) -> Tensor:
         takes = fused if embeds and width % ALIGNED == 0 else None
         random = torch.get_rng_state()  # TorchRec draws weights of its own
-        _MADE.append(ShardedRows(width, total, share, world.device, takes))
+        _MADE.append(ShardedTableRows(width, total, share, world.device, takes))
         torch.set_rng_state(random)
         return _MADE[-1].weights
 
@@ -104,7 +104,7 @@ def _memory(table: Tensor) -> int:
     return table.untyped_storage().data_ptr()
 
 
-def _parameter(rows: ShardedRows) -> nn.Parameter:
+def _parameter(rows: ShardedTableRows) -> nn.Parameter:
     if rows.own is None:
         raise TypeError("rows of a fused table are not a parameter")
     return rows.own
@@ -119,16 +119,16 @@ def _replace_dropout(model: nn.Module, world: ProcessWorld) -> None:
                 setattr(module, name, kind(child.p, world))
 
 
-def sharded_rows(model: nn.Module) -> dict[str, ShardedRows]:
+def sharded_rows(model: nn.Module) -> dict[str, ShardedTableRows]:
     """Return the sharded tables of a model, by the name of their parameter."""
-    found: dict[str, ShardedRows] = {}
+    found: dict[str, ShardedTableRows] = {}
     for place, module in model.named_modules():
         prefix = f"{place}." if place else ""
         if isinstance(module, EmbeddingStore):
             for name, rows in module.sharded.items():
-                if isinstance(rows, ShardedRows):
+                if isinstance(rows, ShardedTableRows):
                     found[f"{prefix}tables.{name}"] = rows
-        elif isinstance(module, WideLinear) and isinstance(module.sharded, ShardedRows):
+        elif isinstance(module, WideLinear) and isinstance(module.sharded, ShardedTableRows):
             found[f"{prefix}weight"] = module.sharded
     return found
 
@@ -207,12 +207,12 @@ def is_embedding(name: str) -> bool:
 
 
 def _states(
-    optimizer: Optimizer, tables: Collection[ShardedRows]
-) -> Iterator[tuple[int, str, Tensor, ShardedRows]]:
+    optimizer: Optimizer, tables: Collection[ShardedTableRows]
+) -> Iterator[tuple[int, str, Tensor, ShardedTableRows]]:
     """Yield the place, the key, the tensor and the table of each state with a value per row."""
     if isinstance(optimizer, FusedTables):
         for place, rows in enumerate(optimizer.tables):
-            if isinstance(rows, ShardedRows):
+            if isinstance(rows, ShardedTableRows):
                 yield place, "sum", rows.state(), rows
         return
     owners = {id(rows.own): rows for rows in tables if rows.own is not None}
@@ -224,5 +224,5 @@ def _states(
                     yield place, key, value, rows
 
 
-def _block(tensor: Tensor, rows: ShardedRows) -> RowBlock:
+def _block(tensor: Tensor, rows: ShardedTableRows) -> RowBlock:
     return RowBlock(tensor, rows.ids.start, rows.total)

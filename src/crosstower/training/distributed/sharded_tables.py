@@ -50,7 +50,7 @@ class _Lookup:
     touched: Tensor
 
 
-class ShardedRows:
+class ShardedTableRows:
     """Rows of one table `[rows, D]`; each process holds a block of them.
 
     Look-ups exchange distinct ids and their rows. There are two ways to train:
