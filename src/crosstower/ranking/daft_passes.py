@@ -53,7 +53,7 @@ class EncodedPieces:
         self.census.merge(other.census)
 
 
-class PieceByPiece:
+class DaftPasses:
     """Goes over the rows of a ranker by Daft.
 
     Args:

@@ -22,7 +22,7 @@ from crosstower.data.sources.source import Source, require_columns
 from crosstower.data.split import SPLITS, split_words, splits_of, splitter_of
 from crosstower.data.statistics import DatasetCounter, DatasetStats
 from crosstower.errors import DataError, RecipeError
-from crosstower.ranking.daft_passes import PieceByPiece
+from crosstower.ranking.daft_passes import DaftPasses
 from crosstower.ranking.row_passes import RowReading, encode, learn
 from crosstower.recipe.own_columns import check_kept
 from crosstower.recipe.recipe import Recipe
@@ -151,7 +151,7 @@ def _by_daft(
     spill: Path,
 ) -> Prepared:
     """Go over the rows piece by piece; the encoded ones are in shards."""
-    pieces = PieceByPiece(reading, recipe.data.runner)
+    pieces = DaftPasses(reading, recipe.data.runner)
     if isinstance(encoder, EncoderFit):
         pieces.learn(encoder)
         encoder = _finished(encoder, reading)
