@@ -28,12 +28,12 @@ class App:
         self.may = threading.Event()
         self.may.set()
         metrics = SimpleNamespace(refused=self.refused.append)
-        gates = AdmissionLimits(
+        admission = AdmissionLimits(
             AdmissionLimit(most=limits.max_queue, seconds=9), AdmissionLimit(most=1, seconds=9)
         )
         settings = SimpleNamespace(limits=limits)
-        service = SimpleNamespace(settings=settings, metrics=metrics, gates=gates)
-        self.state, self.gates = SimpleNamespace(service=service), gates
+        service = SimpleNamespace(settings=settings, metrics=metrics, admission=admission)
+        self.state, self.admission = SimpleNamespace(service=service), admission
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -84,5 +84,5 @@ def fill(running: Running[App], waiting: int) -> list[socket.socket]:
     many = [running.connect() for _ in range(waiting)]
     for connection in many:
         connection.sendall(request())
-    running.until(lambda: running.app.gates.live.inside == waiting)
+    running.until(lambda: running.app.admission.live.inside == waiting)
     return many

@@ -62,14 +62,16 @@ def test_a_rest_does_not_count_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_paths_have_their_gates() -> None:
-    gates = AdmissionLimits(AdmissionLimit(most=1, seconds=1), AdmissionLimit(most=1, seconds=1))
-    assert gates.of(b"/v1/recommend") is gates.live
-    assert gates.of(b"/v1/events") is gates.events
-    assert gates.of(b"/healthz") is gates.of(b"/page/app.js") is None
-    assert gates.of(b"/v1/experiments/report?name=a") is None
-    assert not gates.any_full
-    gates.events.enter()
-    assert gates.any_full
+    admission = AdmissionLimits(
+        AdmissionLimit(most=1, seconds=1), AdmissionLimit(most=1, seconds=1)
+    )
+    assert admission.of(b"/v1/recommend") is admission.live
+    assert admission.of(b"/v1/events") is admission.events
+    assert admission.of(b"/healthz") is admission.of(b"/page/app.js") is None
+    assert admission.of(b"/v1/experiments/report?name=a") is None
+    assert not admission.any_full
+    admission.events.enter()
+    assert admission.any_full
 
 
 def test_pauses_end_in_order() -> None:

@@ -77,14 +77,14 @@ READS: list[tuple[str, str, Any]] = [
 def test_reads_whose_client_has_gone_are_not_computed(
     running: Running[FastAPI], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service, gate, started = service_of(running), service_of(running).gates.live, []
+    service, limit, started = service_of(running), service_of(running).admission.live, []
     monkeypatch.setattr(service._main, "up_to_date", lambda: started.append(1) or service.live)
     with held(service._thread.executor):
         some = [sent(running, *read) for read in READS for _ in range(3)]
-        running.until(lambda: gate.inside == len(some))
+        running.until(lambda: limit.inside == len(some))
         for connection in some:
             connection.close()
-        running.until(lambda: gate.inside == 0)
+        running.until(lambda: limit.inside == 0)
         running.until(lambda: service._thread.waiting == 0)
     assert post(running, "/v1/rank", {"user": 5, "items": [1]})[0] == 200
     assert started == [1]
@@ -105,9 +105,9 @@ def test_a_pipelining_client_that_is_cut_off_is_no_fault_of_the_server(
     service = service_of(running)
     with held(service._thread.executor):
         connection = sent(running, *READS[0])
-        running.until(lambda: service.gates.live.inside == 1)
+        running.until(lambda: service.admission.live.inside == 1)
         connection.sendall(request("/v1/recommend", b"{}") * 50)
-        running.until(lambda: service.gates.live.inside == 0)
+        running.until(lambda: service.admission.live.inside == 0)
     assert post(running, "/v1/rank", {"user": 5, "items": [1]})[0] == 200
     assert not [r for r in caplog.records if r.levelname == "ERROR"]
     assert 'route="/v1/recommend",status="499"} 1.0' in running_metrics(service)
@@ -117,9 +117,9 @@ def test_a_client_that_stays_gets_its_response(running: Running[FastAPI]) -> Non
     service = service_of(running)
     with held(service._thread.executor):
         going, staying = (sent(running, *READS[0]) for _ in range(2))
-        running.until(lambda: service.gates.live.inside == 2)
+        running.until(lambda: service.admission.live.inside == 2)
         going.close()
-        running.until(lambda: service.gates.live.inside == 1)
+        running.until(lambda: service.admission.live.inside == 1)
     assert read_response(staying)[0] == 200
 
 
@@ -137,7 +137,7 @@ def test_writes_are_finished_though_their_client_has_gone(
         running.until(lambda: service._writes == 2)
         for connection in some:
             connection.close()
-    running.until(lambda: service.gates.live.inside + service.gates.events.inside == 0)
+    running.until(lambda: service.admission.live.inside + service.admission.events.inside == 0)
     found = post(running, "/v1/rank", {"user": 5, "items": [ITEM["listing_id"]]})[1]
     assert found["unknown"] == []
     assert post(running, "/v1/events", {"events": [kept]})[1] == {"stored": 0, "known": 1}
@@ -161,5 +161,5 @@ def test_a_swap_is_finished_though_its_client_has_gone(
     connection.close()
     may.set()
     running.until(lambda: service.live is not before)
-    running.until(lambda: service.gates.live.inside == 0)
+    running.until(lambda: service.admission.live.inside == 0)
     assert service.state.bundle() == (1, bundle.folder)

@@ -30,7 +30,7 @@ def test_half_a_request_is_given_up(serve: Serve, half: bytes) -> None:
     for connection in many:
         assert read_response(connection)[0] == 408
         assert closed(connection)
-    assert running.app.gates.live.inside == 0
+    assert running.app.admission.live.inside == 0
 
 
 def test_bytes_that_trickle_do_not_hold_a_connection(serve: Serve) -> None:

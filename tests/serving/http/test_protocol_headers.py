@@ -97,7 +97,7 @@ def test_what_surrounds_a_body_is_cut_off_when_it_grows(serve: Serve, head: byte
             connection.sendall(unit)
             time.sleep(0.002)
     running.until(lambda: running.app.refused == ["headers"])
-    running.until(lambda: running.app.gates.live.inside == 0)
+    running.until(lambda: running.app.admission.live.inside == 0)
 
 
 def test_many_small_chunks_are_no_headers(serve: Serve) -> None:

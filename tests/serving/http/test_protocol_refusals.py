@@ -54,7 +54,7 @@ def test_a_full_worker_refuses_before_the_application_is_called(serve: Serve) ->
     assert [read_response(one)[0] for one in many] == [200] * 3
     connection.sendall(plain)
     assert read_response(connection)[0] == 200
-    assert running.app.gates.live.inside == 0
+    assert running.app.admission.live.inside == 0
 
 
 def test_a_refused_connection_that_ends_is_closed(serve: Serve) -> None:
@@ -72,7 +72,7 @@ def test_events_have_a_gate_of_their_own(serve: Serve) -> None:
     fill(running, 1)
     events, more = running.connect(), running.connect()
     events.sendall(request("/v1/events"))
-    running.until(lambda: running.app.gates.events.inside == 1)
+    running.until(lambda: running.app.admission.events.inside == 1)
     more.sendall(request("/v1/events"))
     assert read_response(more)[0] == 503
     running.app.may.set()
@@ -86,7 +86,7 @@ def test_clients_that_go_leave_their_places(serve: Serve) -> None:
         connection.close()
     time.sleep(0.05)
     running.app.may.set()
-    running.until(lambda: running.app.gates.live.inside == 0)
+    running.until(lambda: running.app.admission.live.inside == 0)
     connection = running.connect()
     connection.sendall(request())
     assert read_response(connection)[0] == 200
@@ -100,11 +100,11 @@ def test_pipelined_requests_take_no_places_before_they_start(serve: Serve) -> No
     running.until(lambda: running.app.called == 1)
     other.sendall(request())
     running.until(lambda: running.app.called == 2)
-    assert running.app.gates.live.inside == 2
+    assert running.app.admission.live.inside == 2
     running.app.may.set()
     assert [read_response(one)[0] for _ in range(10)] == [200] * 10
     assert read_response(other)[0] == 200
-    assert running.app.gates.live.inside == 0
+    assert running.app.admission.live.inside == 0
 
 
 def test_pipelined_requests_are_limited(serve: Serve) -> None:
@@ -115,7 +115,7 @@ def test_pipelined_requests_are_limited(serve: Serve) -> None:
     running.until(lambda: running.app.refused == ["pipelined"])
     assert closed(connection)
     running.app.may.set()
-    running.until(lambda: running.app.gates.live.inside == 0)
+    running.until(lambda: running.app.admission.live.inside == 0)
     assert running.app.called == 1
 
 

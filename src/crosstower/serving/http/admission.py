@@ -53,27 +53,27 @@ class AdmissionLimit:
 
 @dataclass
 class QueuePlace:
-    """The place of one request in a gate; leaving it twice has no effect.
+    """The place of one request among those admitted; leaving it twice has no effect.
 
     `gone` is set when the client closes the connection.
     """
 
-    gate: AdmissionLimit
+    limit: AdmissionLimit
     taken: bool = False
     gone: bool = False
     _task: asyncio.Task[object] | None = None
 
     def take(self) -> None:
-        """Enter the gate."""
+        """Count the request in."""
         if not self.taken:
             self.taken = True
-            self.gate.enter()
+            self.limit.enter()
 
     def leave(self) -> None:
-        """Leave the gate."""
+        """Count the request out."""
         if self.taken:
             self.taken = False
-            self.gate.leave()
+            self.limit.leave()
 
     def stop_with_client(self) -> None:
         """Cancel the current task when the client disconnects, or now if it already has.
@@ -122,7 +122,7 @@ class Pauses:
 
 @dataclass(frozen=True)
 class AdmissionLimits:
-    """The gates of requests that use the bundle, and of writes of events."""
+    """The limits of requests that use the bundle, and of writes of events."""
 
     live: AdmissionLimit
     events: AdmissionLimit
@@ -130,11 +130,11 @@ class AdmissionLimits:
 
     @property
     def any_full(self) -> bool:
-        """Whether at least one gate is full."""
+        """Whether at least one limit is reached."""
         return self.live.full or self.events.full
 
     def of(self, path: bytes) -> AdmissionLimit | None:
-        """Return the gate of a path; None for paths that are always served.
+        """Return the limit of a path; None for paths that are always served.
 
         A percent-encoded path, such as %76 for v, may belong to the API.
         """

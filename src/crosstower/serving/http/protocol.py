@@ -65,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **more)
         service: Service = self.config.loaded_app.state.service  # type: ignore[union-attr]
         self._limits, self._metrics = service.settings.limits, service.metrics
-        self._gates = service.gates
+        self._admission = service.admission
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
         # A request has begun; its headers are complete; the connection is being closed.
@@ -113,11 +113,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refused_at_a_glance(self, data: bytes) -> bool:
         """Reject a plain request to a full worker before it is parsed."""
-        if not self._gates.any_full or self._begun or not self._idle or self._fed:
+        if not self._admission.any_full or self._begun or not self._idle or self._fed:
             return False
         path = whole_post(data, self._limits.header_bytes)
-        gate = self._gates.of(path) if path is not None else None
-        if gate is None or not gate.full:
+        limit = self._admission.of(path) if path is not None else None
+        if limit is None or not limit.full:
             return False
         self._unset_keepalive_if_required()
         self._metrics.refused("busy")
@@ -169,13 +169,13 @@ class BoundedProtocol(HttpToolsProtocol):
                 "pipelined",
             )
             return
-        gate = self._gates.of(self.url)
-        if gate is not None and gate.full and self._idle:
+        limit = self._admission.of(self.url)
+        if limit is not None and limit.full and self._idle:
             self._refused = True
             self._metrics.refused("busy")
             return
-        if gate is not None:
-            self.scope[PLACE] = QueuePlace(gate)  # type: ignore[typeddict-unknown-key]
+        if limit is not None:
+            self.scope[PLACE] = QueuePlace(limit)  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -241,7 +241,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse_and_pause(self) -> None:
         self.transport.write(_BUSY_BYTES)
         self.flow.pause_reading()
-        self._gates.pauses.add(self.read_again)
+        self._admission.pauses.add(self.read_again)
 
     def read_again(self) -> None:
         """Read again after the pause that follows a refusal."""

@@ -64,10 +64,10 @@ class Service:
             self._thread.executor, self._respond_to, max_batch_size=limits.max_batch_size
         )
         self._writer = ThreadPoolExecutor(1, "state")
-        gates = [
+        live, events = (
             AdmissionLimit(most=limits.max_queue, seconds=limits.wait_seconds) for _ in range(2)
-        ]
-        self.gates = AdmissionLimits(live=gates[0], events=gates[1])
+        )
+        self.admission = AdmissionLimits(live=live, events=events)
         self.experiments = RunningExperiments(settings.experiments, limits, metrics)
         self.arms = ArmBundles(settings.experiments, self.state, metrics)
         self.warming = False  # requests of the warm-up are not counted
