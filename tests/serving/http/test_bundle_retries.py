@@ -19,36 +19,36 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_server_alone_gives_a_bundle_up_at_once(clock: Clock) -> None:
-    refusal = BundleRetries(patient=False)
-    assert refusal.may_try(3)
-    assert refusal.is_final(3, "it is damaged")
+    retries = BundleRetries(patient=False)
+    assert retries.may_try(3)
+    assert retries.is_final(3, "it is damaged")
     clock.now += 1e6
-    assert not refusal.may_try(3)
-    assert refusal.may_try(4)
+    assert not retries.may_try(3)
+    assert retries.may_try(4)
 
 
 def test_one_of_several_waits_for_the_files_before_it_gives_up(clock: Clock) -> None:
-    refusal = BundleRetries(patient=True)
-    assert not refusal.is_final(3, "no such folder")
-    assert refusal.may_try(3)
+    retries = BundleRetries(patient=True)
+    assert not retries.is_final(3, "no such folder")
+    assert retries.may_try(3)
     clock.now += 14
-    assert not refusal.is_final(3, "no such folder")
+    assert not retries.is_final(3, "no such folder")
     clock.now += 2
-    assert refusal.is_final(3, "no such folder")
-    assert not refusal.may_try(3)
+    assert retries.is_final(3, "no such folder")
+    assert not retries.may_try(3)
     clock.now += 31
-    assert refusal.may_try(3)  # somebody may have copied them
+    assert retries.may_try(3)  # somebody may have copied them
 
 
 def test_the_reason_is_that_of_the_bundle_that_is_chosen_now(clock: Clock) -> None:
-    refusal = BundleRetries(patient=True)
-    assert refusal.reason() is None
-    refusal.is_final(3, "no such folder")
-    assert refusal.reason() == "the bundle that was chosen cannot be served here: no such folder"
-    assert refusal.may_try(3)
-    assert refusal.reason() is not None
-    assert refusal.may_try(4)
-    assert refusal.reason() is None
-    refusal.is_final(4, "no such folder")
-    refusal.forget()  # the choice was taken back
-    assert refusal.reason() is None
+    retries = BundleRetries(patient=True)
+    assert retries.reason() is None
+    retries.is_final(3, "no such folder")
+    assert retries.reason() == "the bundle that was chosen cannot be served here: no such folder"
+    assert retries.may_try(3)
+    assert retries.reason() is not None
+    assert retries.may_try(4)
+    assert retries.reason() is None
+    retries.is_final(4, "no such folder")
+    retries.forget()  # the choice was taken back
+    assert retries.reason() is None

@@ -61,7 +61,7 @@ class MainBundle:
         self._items, self._users, self._spending = items, users, spending
         self._arms, self._experiments = arms, experiments
         self._swapping = asyncio.Lock()
-        self._refusal = BundleRetries(patient=state.database.shared)
+        self._retries = BundleRetries(patient=state.database.shared)
         self._chosen = 0
 
     @property
@@ -93,7 +93,7 @@ class MainBundle:
 
     def refused(self) -> str | None:
         """Return why the bundle that was chosen is not served here; None if it is."""
-        return self._refusal.reason()
+        return self._retries.reason()
 
     def show_figures(self) -> None:
         """Set the metrics of the bundle."""
@@ -130,9 +130,9 @@ class MainBundle:
             return
         number, path = found
         if number == self._chosen:
-            self._refusal.forget()
+            self._retries.forget()
             return
-        if not self._refusal.may_try(number):
+        if not self._retries.may_try(number):
             return
         async with self._swapping:
             try:
@@ -141,7 +141,7 @@ class MainBundle:
                 return  # it says nothing about the bundle
             except CrosstowerError as error:
                 self._metrics.swap("refused")
-                if self._refusal.is_final(number, f"{error}"):
+                if self._retries.is_final(number, f"{error}"):
                     self._state.versions.withdraw(number, f"{error}", base=self._base)
                 return
             await self._thread.do(lambda: self._take(fresh, number))
