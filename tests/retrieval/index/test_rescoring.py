@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from crosstower.retrieval.index.rescoring import products, settled, tolerance
+from crosstower.retrieval.index.rescoring import products, rescored, tolerance
 from crosstower.retrieval.index.vectors import Vectors, top_places, top_rows
 
 N, D = 3_000, 24
@@ -86,7 +86,7 @@ def test_candidates_that_may_not_be_all_are_completed() -> None:
 
     given = {"places": np.array([[40, 30]]), "scores": np.full((1, 2), 2.0, np.float32)}
     x = np.ones((1, 2), np.float32)
-    found = settled(x, rows.__getitem__, 2, **given, largest_norm=1.5, above=above)
+    found = rescored(x, rows.__getitem__, 2, **given, largest_norm=1.5, above=above)
     assert found[0].tolist() == [[0, 1]]
     (only,) = asked
     assert only[0] == 0

@@ -54,7 +54,7 @@ def tolerance(queries: Floats, largest_norm: float) -> Floats:
     return (2 * error / (1 - error) * norms * largest_norm).astype(np.float32)
 
 
-def settled(
+def rescored(
     queries: Floats,
     rows: Rows,
     k: int,
@@ -84,18 +84,18 @@ def settled(
     step = max(1, _AT_ONCE // (scores.shape[1] * queries.shape[1]))
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
-        _settle(queries[part], rows, places[part], scores[part], (found[0][part], found[1][part]))
+        _rescore(queries[part], rows, places[part], scores[part], (found[0][part], found[1][part]))
     last = scores[:, -1]
     least = scores[:, min(k, scores.shape[1]) - 1] - margin
     for query in np.flatnonzero((last >= least) & np.isfinite(last)):
         some = above(int(query), float(least[query]))[None]
         own = slice(query, query + 1)
         known = np.zeros(some.shape, np.float32)
-        _settle(queries[own], rows, some, known, (found[0][own], found[1][own]))
+        _rescore(queries[own], rows, some, known, (found[0][own], found[1][own]))
     return found
 
 
-def _settle(
+def _rescore(
     queries: Floats, rows: Rows, places: Indices, scores: Floats, into: tuple[Indices, Floats]
 ) -> None:
     """Write the best of the candidates `[Q, C]` that are there (not -inf) into `[Q, k]`."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from crosstower.errors import QueryError
 from crosstower.retrieval.index.arrays import mapped
 from crosstower.retrieval.index.nearest_items import NearestItems
-from crosstower.retrieval.index.rescoring import SPARE, settled
+from crosstower.retrieval.index.rescoring import SPARE, rescored
 from crosstower.values.arrays import Indices
 
 Storage = Literal["float32", "bfloat16", "int8"]
@@ -150,7 +150,7 @@ def top_places(
     wide = min(k + SPARE, len(allowed))
     nearest = NearestItems(queries, vectors.rows, wide, allowed=allowed, gone=excluded)
     places, scores = nearest.best_first()
-    return settled(
+    return rescored(
         queries.numpy(),
         lambda at: vectors.rows(at).numpy(),
         k,
@@ -186,7 +186,7 @@ def top_rows(
         order = np.argpartition(found, len(at) - wide, axis=1)[:, len(at) - wide :]
     scores = np.take_along_axis(found, order, 1)
     best = np.argsort(-scores, axis=1, kind="stable")
-    own, values = settled(
+    own, values = rescored(
         queries,
         rows.__getitem__,
         k,
