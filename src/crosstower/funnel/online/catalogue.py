@@ -72,7 +72,7 @@ class OnlineCatalogue:
             DataError: a value is of the wrong type.
 
         """
-        ids, frame = self.read(rows)
+        ids, frame = self.checked_rows(rows)
         vectors = self._item_encoder.vectors(frame, "the items")
         ranked = self.ranker.items.encode(frame, strict=True) if self.ranker is not None else None
         return EncodedItems(ids, frame, vectors, ranked)
@@ -122,7 +122,7 @@ class OnlineCatalogue:
         if self.ranked is not None:
             self.ranked.keep(kept)
 
-    def read(self, rows: Sequence[Mapping[str, Any]]) -> tuple[pl.Series, pl.DataFrame]:
+    def checked_rows(self, rows: Sequence[Mapping[str, Any]]) -> tuple[pl.Series, pl.DataFrame]:
         """Return ids and attributes of rows as typed by the catalogue; of one id the last row.
 
         Raises:

@@ -75,7 +75,7 @@ def _read(
     if not rows:
         return before.clear(), 0
     try:
-        return catalogue.read(rows)[1], 0
+        return catalogue.checked_rows(rows)[1], 0
     except CrosstowerError:
         if len(rows) == 1:
             return before.clear(), 1
