@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstower.values.codes import mix, uniform
+from crosstower.values.hashing import mix, uniform
 
 CARDINALITIES = (
     *(1461, 583, 10131227, 2202608, 305, 24, 12517, 633, 3, 93145, 5683, 8351593, 3194),

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.click_log import RARITY, codes_of, logits_of
 from benchmarks.machine import describe
-from crosstower.values.codes import mix
+from crosstower.values.hashing import mix
 
 TABLES = (
     *(40_000_000, 39_060, 17_295, 7_424, 20_265, 3, 7_122, 1_543, 63, 40_000_000, 3_067_956),

@@ -22,7 +22,7 @@ from crosstower.data.ragged import Ragged
 from crosstower.errors import RunError, first_line
 from crosstower.storage.files import write_parquet
 from crosstower.values.arrays import Indices
-from crosstower.values.codes import U64, mix
+from crosstower.values.hashing import U64, mix
 
 FINGERPRINTS = "fingerprints.parquet"
 _HASH, _SIZE, _ALL = "hash", 1 << 16, np.uint64(2**64 - 1)

@@ -26,8 +26,8 @@ from crosstower.recipe.split import (
     Split,
     TimeSplit,
 )
-from crosstower.values.codes import hash_ids, mix, uniform
 from crosstower.values.columns import text_of
+from crosstower.values.hashing import hash_ids, mix, uniform
 
 SPLITS = ("train", "valid", "test")
 HISTORY = "history"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstower.values.codes import U64, mix
+from crosstower.values.hashing import U64, mix
 
 Floats = NDArray[np.float64]
 SAMPLE_SIZE = 200_000

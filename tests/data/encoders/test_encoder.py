@@ -14,7 +14,7 @@ from crosstower.data.sources.source import Chunk, open_source
 from crosstower.errors import DataError
 from crosstower.recipe.schema import Distance, Schema
 from crosstower.recipe.tasks import Binary
-from crosstower.values.codes import combine
+from crosstower.values.hashing import combine
 
 
 def schema(columns: dict, tasks: dict | None = None) -> Schema:

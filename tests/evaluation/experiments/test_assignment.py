@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from crosstower.evaluation.experiments.assignment import OUTSIDE, Assignment
-from crosstower.values.codes import hash_id, hash_ids, mix, uniform
 from crosstower.values.columns import text_of
+from crosstower.values.hashing import hash_id, hash_ids, mix, uniform
 
 USERS = pl.Series("user", np.arange(100_000))
 HALVES = {"control": 0.5, "treatment": 0.5}

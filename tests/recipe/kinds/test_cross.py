@@ -3,7 +3,8 @@
 import numpy as np
 
 from crosstower.recipe.kinds.cross import Cross
-from crosstower.values.codes import RESERVED_CODES, combine
+from crosstower.values.codes import RESERVED_CODES
+from crosstower.values.hashing import combine
 
 
 def test_a_cross_hashes_the_codes_of_its_columns_in_order() -> None:

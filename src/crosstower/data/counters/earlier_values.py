@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from crosstower.data.counters.keys import NO_KEY
 from crosstower.data.counters.point_in_time import Times
-from crosstower.values.codes import U64
+from crosstower.values.hashing import U64
 from crosstower.values.instants import SECOND
 
 

@@ -28,8 +28,8 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary
 from crosstower.recipe.times import ORDER, USUAL
-from crosstower.values.codes import U64
 from crosstower.values.columns import text_of
+from crosstower.values.hashing import U64
 
 _SHOWN, _MOST_TYPES = 20, 1_000
 

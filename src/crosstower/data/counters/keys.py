@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from crosstower.values.codes import U64, combine, hash_id, hash_ids
 from crosstower.values.columns import text_of
+from crosstower.values.hashing import U64, combine, hash_id, hash_ids
 from crosstower.values.ids import text_of_value
 
 NO_KEY = 0

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.counters.keys import NO_KEY
 from crosstower.recipe.event_count import EventCount
-from crosstower.values.codes import U64
+from crosstower.values.hashing import U64
 
 Times = NDArray[np.int64]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from crosstower.data.counters.keys import NO_KEY
 from crosstower.data.counters.point_in_time import Times
 from crosstower.recipe.event_count import BUCKETS, EventCount
-from crosstower.values.codes import U64
+from crosstower.values.hashing import U64
 
 MAX_KEYS = 1_000_000
 MAX_WAITING = 1_000_000

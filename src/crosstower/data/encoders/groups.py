@@ -9,7 +9,7 @@ from torch import Tensor
 
 from crosstower.recipe.own_columns import GROUP, weight_name
 from crosstower.recipe.schema import Schema
-from crosstower.values.codes import hash_ids
+from crosstower.values.hashing import hash_ids
 
 
 def encode_groups(schema: Schema, frame: pl.DataFrame) -> dict[str, Tensor]:

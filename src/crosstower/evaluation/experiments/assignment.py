@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from crosstower.values.codes import hash_id, mix, uniform
+from crosstower.values.hashing import hash_id, mix, uniform
 from crosstower.values.ids import Id
 
 OUTSIDE = ""

@@ -17,7 +17,7 @@ import numpy as np
 from crosstower.errors import DataError
 from crosstower.evaluation.experiments.confidence_sequences import always_valid_p, half_width
 from crosstower.evaluation.metrics.registry import Floats
-from crosstower.values.codes import hash_id
+from crosstower.values.hashing import hash_id
 
 Item = TypeVar("Item", bound=Hashable)
 PREFERENCE_SCALE = 0.1

@@ -18,7 +18,7 @@ from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.schema import Schema
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
-from crosstower.values.codes import U64
+from crosstower.values.hashing import U64
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from crosstower.funnel.online.ranker_items import RankerItems, RankerTable
 from crosstower.retrieval.online_items import OnlineItems
-from crosstower.values.codes import U64
+from crosstower.values.hashing import U64
 from crosstower.values.ids import Id, id_of
 
 _MOST_DELETED = 100_000  # items

@@ -36,7 +36,7 @@ from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.kinds.calendar import present_minute
 from crosstower.recipe.own_columns import ROW
 from crosstower.retrieval.history_ages import now_in_seconds
-from crosstower.values.codes import U64
+from crosstower.values.hashing import U64
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from crosstower.funnel.online.counters import parts_of
 from crosstower.ranking.scorer import RawArrays
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.values.arrays import Indices
-from crosstower.values.codes import U64
+from crosstower.values.hashing import U64
 
 _ROWS = 100_000
 

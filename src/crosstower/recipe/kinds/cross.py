@@ -11,7 +11,8 @@ from pydantic import Field
 from crosstower.errors import did_you_mean
 from crosstower.recipe.kinds.kind import CodeField, Kind, Reading
 from crosstower.recipe.kinds.registry import register_column
-from crosstower.values.codes import RESERVED_CODES, Codes, combine
+from crosstower.values.codes import RESERVED_CODES, Codes
+from crosstower.values.hashing import combine
 
 
 @register_column("cross")

@@ -16,8 +16,9 @@ from crosstower.recipe.kinds.coded import refuse_options
 from crosstower.recipe.kinds.kind import Column, Inputs, Kind, ListField
 from crosstower.recipe.kinds.registry import register_column
 from crosstower.recipe.text_encoders import text_encoder, text_vectors
-from crosstower.values.codes import PADDING, RESERVED_CODES, combine, hash_ids
+from crosstower.values.codes import PADDING, RESERVED_CODES
 from crosstower.values.columns import Cells, none_bad, text_of
+from crosstower.values.hashing import combine, hash_ids
 
 _WORD = r"[\p{L}\p{N}]+"
 Hashes = NDArray[np.uint64]

@@ -15,7 +15,7 @@ from crosstower.data.counters.keys import hashes_of
 from crosstower.data.counters.window_counts import WindowCounts
 from crosstower.recipe.event_count import EventCount
 from crosstower.values.arrays import Indices
-from crosstower.values.codes import U64
+from crosstower.values.hashing import U64
 from crosstower.values.instants import SECOND
 
 Times = NDArray[np.int64]

@@ -15,8 +15,8 @@ from crosstower.errors import DataError, QueryError, did_you_mean
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.retrieval.queries import Queries
 from crosstower.retrieval.run_files import FOLDER, USER
-from crosstower.values.codes import hash_ids
 from crosstower.values.columns import ids_of, matched, no_ids
+from crosstower.values.hashing import hash_ids
 
 USER_ID, ROW = "user_id", "row"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crosstower.data.counters.keys import NO_KEY, hash_of, hashes_of
 from crosstower.errors import DataError
 from crosstower.serving.state.counted_events import CountedEvent
-from crosstower.values.codes import U64
+from crosstower.values.hashing import U64
 from crosstower.values.ids import id_series
 
 USER, ITEM = "user", "item_id"

@@ -15,7 +15,7 @@ from crosstower.recipe.event_count import EventCount
 from crosstower.serving.state.counted_events import CountedEvent, read_to_count
 from crosstower.serving.state.event_keys import EventKeys
 from crosstower.serving.state.state import State
-from crosstower.values.codes import U64
+from crosstower.values.hashing import U64
 
 _CHUNK, _SLICE = 10_000, 2_000  # events read at a time: at once, and between requests
 _MOST_WAITING, _MOST_CHARACTERS = 100_000, 50_000_000  # of events that wait for their item
