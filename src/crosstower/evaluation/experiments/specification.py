@@ -51,7 +51,7 @@ class Arm(FrozenModel):
         return self
 
 
-class Metric(FrozenModel):
+class ExperimentMetric(FrozenModel):
     """A number per user that the report compares between arms."""
 
     event: str = Field(min_length=1, description="Type of the events that it counts.")
@@ -109,7 +109,7 @@ class Experiment(FrozenModel):
     control: str | None = Field(
         default=None, description="Arm that others are compared with (default: the first)."
     )
-    metrics: dict[Name, Metric] = Field(
+    metrics: dict[Name, ExperimentMetric] = Field(
         default={}, description="Metrics by name; not needed if all users get interleaved lists."
     )
     primary: str | None = Field(

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from crosstower.errors import DataError, did_you_mean
-from crosstower.evaluation.experiments.specification import Experiment, Metric
+from crosstower.evaluation.experiments.specification import Experiment, ExperimentMetric
 from crosstower.values.columns import text_of
 
 EXPERIMENT, ARM, TEAM = "attributes.experiment", "attributes.arm", "attributes.team"
@@ -146,7 +146,9 @@ def units_of(events: pl.DataFrame, experiment: Experiment) -> Units:
     return Units(frame.with_columns(counted), exposed.height - frame.height, without)
 
 
-def _outcomes(events: pl.DataFrame, units: pl.DataFrame, name: str, metric: Metric) -> pl.DataFrame:
+def _outcomes(
+    events: pl.DataFrame, units: pl.DataFrame, name: str, metric: ExperimentMetric
+) -> pl.DataFrame:
     """Return numerator and denominator of a metric per user, from the first exposure on."""
     wanted = [metric.event, *([metric.per] if metric.per else [])]
     after = events.filter(pl.col("type").is_in(wanted)).join(
@@ -156,7 +158,7 @@ def _outcomes(events: pl.DataFrame, units: pl.DataFrame, name: str, metric: Metr
 
 
 def _before(
-    events: pl.DataFrame, experiment: Experiment, name: str, metric: Metric
+    events: pl.DataFrame, experiment: Experiment, name: str, metric: ExperimentMetric
 ) -> pl.DataFrame:
     """Return the same sums over the days before the start."""
     early = experiment.start - timedelta(days=experiment.covariate_days)
@@ -164,7 +166,7 @@ def _before(
     return _sums(past, metric, f"{name}:before")
 
 
-def _sums(events: pl.DataFrame, metric: Metric, name: str) -> pl.DataFrame:
+def _sums(events: pl.DataFrame, metric: ExperimentMetric, name: str) -> pl.DataFrame:
     mine = pl.col("type") == metric.event
     total = {
         "count": mine.sum(),
