@@ -12,12 +12,12 @@ MODEL = "two_tower"
 """Kind of the source that searches the retrieval model's index."""
 
 
-class Source(FrozenModel):
+class SourceSpec(FrozenModel):
     """A source of candidates. Keys other than these are options of its kind.
 
     In a recipe, the number `50` is short for `{quota: 50}`.
 
-    >>> trending = Source(kind="popular", quota=20, window="7d")
+    >>> trending = SourceSpec(kind="popular", quota=20, window="7d")
     >>> trending.options
     {'window': '7d'}
     """
@@ -50,17 +50,17 @@ def _with_quotas(given: Any) -> Any:
 SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)]
 
 Sources = Annotated[
-    dict[SourceName, Source],
+    dict[SourceName, SourceSpec],
     Field(min_length=1, max_length=32),
     BeforeValidator(_with_quotas),
 ]
 """Sources of candidates by name, in the order of the merge."""
 
 
-def kinds_of(sources: dict[str, Source]) -> dict[str, str]:
+def kinds_of(sources: dict[str, SourceSpec]) -> dict[str, str]:
     """Return the kind of each source.
 
-    >>> kinds_of({"ease": Source(quota=9), "new": Source(kind="recent", quota=5)})
+    >>> kinds_of({"ease": SourceSpec(quota=9), "new": SourceSpec(kind="recent", quota=5)})
     {'ease': 'ease', 'new': 'recent'}
     """
     return {name: source.kind or name for name, source in sources.items()}

@@ -10,7 +10,7 @@ import pytest
 
 from crosstower.errors import DataError, RunError
 from crosstower.fitting.fit import fit
-from crosstower.recipe.sources import Source
+from crosstower.recipe.sources import SourceSpec
 from crosstower.retrieval.sources.source_files import open_sources, write_sources
 from crosstower.retrieval.sources.source_rows import SourceRows
 from crosstower.training.run import Run
@@ -43,7 +43,7 @@ def test_damaged_and_missing_files_are_named(sourced_films: SourcedFilms, tmp_pa
 
 
 def test_an_error_names_the_source(film_rows: SourceRows, tmp_path: Path) -> None:
-    sources = {"editors": Source(kind="fixed", quota=1, items=["f77"])}
+    sources = {"editors": SourceSpec(kind="fixed", quota=1, items=["f77"])}
     made = film_rows.recipe.model_copy(update={"sources": sources})
     with pytest.raises(DataError, match=r"sources\.editors: items: 'f77' is not in the catalogue"):
         write_sources(tmp_path, made, film_rows.data)
