@@ -14,10 +14,10 @@ from crosstower.funnel.evaluation import evaluate_funnel, funnel_lists
 from crosstower.funnel.features import retrieval_features
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.online.request import FunnelRequest
-from crosstower.funnel.online.users import LiveUser
 from crosstower.funnel.queries import queries_of_rows
 from crosstower.funnel.retrieved_columns import SCORE, SOURCES
 from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval.online.users import LiveUser
 from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle.live import Live
 

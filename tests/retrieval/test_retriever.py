@@ -70,12 +70,21 @@ def test_what_a_user_has_had_is_left_out_where_the_recipe_says_so(tmp_path: Path
 
 
 def test_an_unknown_user_has_no_history(film_run: Run) -> None:
-    retriever = Retriever.open(film_run)
-    nobody = retriever.recommend(None, k=5)
+    retriever, query = Retriever.open(film_run), {"device": "tv"}
+    nobody = retriever.recommend(None, k=5, query=query)
     with pytest.warns(CrosstowerWarning, match="unknown: treated as a user without a history"):
-        assert retriever.recommend("nobody", k=5).equals(nobody)
+        assert retriever.recommend("nobody", k=5, query=query).equals(nobody)
     with pytest.warns(CrosstowerWarning, match="user 1000000 is unknown"):
-        assert retriever.recommend(10**6, k=5).equals(nobody)
+        assert retriever.recommend(10**6, k=5, query=query).equals(nobody)
+
+
+def test_a_user_without_any_information_gets_popular_items(film_run: Run) -> None:
+    retriever = Retriever.open(film_run)
+    most = retriever.catalogue.ids_at(retriever.popular(5).places[0])
+    assert retriever.recommend(None, k=5)["item_id"].to_list() == most
+    words = "user 1000000 is unknown, and the query has nothing that the model reads: popular items"
+    with pytest.warns(CrosstowerWarning, match=words):
+        assert retriever.recommend(10**6, k=5)["item_id"].to_list() == most
 
 
 def test_query_columns_take_the_place_of_the_users_last_row(film_run: Run) -> None:

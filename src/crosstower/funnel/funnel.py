@@ -22,7 +22,7 @@ from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.ranker import OnlineRanker
-from crosstower.funnel.online.request import FunnelRequest, Ranked, with_missing_columns
+from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.funnel.row_maker import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION, RAW, Scorer
@@ -30,9 +30,9 @@ from crosstower.recipe.arguments import count_of
 from crosstower.recipe.blend import Diversity
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.rules import Rules
-from crosstower.retrieval.candidates import queries_of, retrieve_candidates
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.history_ages import ages_of
+from crosstower.retrieval.online.request import history_of
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
@@ -152,7 +152,8 @@ class Funnel:
         row per item; later calls reuse them.
 
         Args:
-            user: an id; an unknown user has no history.
+            user: an id; an unknown user has no history. If the query has no other information,
+                popular items are ranked.
             k: number of items, at most `candidates`; fewer if there are fewer candidates.
             query: data columns of the query, of the retrieval recipe or the ranking recipe.
             where: a condition on the attributes of items.
@@ -175,12 +176,10 @@ class Funnel:
 
         """
         self.check_k(k)
-        given = dict(query or {})
-        items = None if history is None else tuple(history)
+        given, items = dict(query or {}), history_of(history)
         ages = ages_of(history_times, items, self.online.users.now())
         request = FunnelRequest(user, given, k=k, where=where, history=items, history_ages=ages)
-        self.retriever.queries.check_user(user)
-        found = self.online.recommend(with_missing_columns(request, self.retriever.queries))
+        found = self.online.recommend(request)
         self._check_read(found)
         notify(found.notices)
         item = retrieval_section_of(self.retriever.run.recipe).item
@@ -211,26 +210,6 @@ class Funnel:
             f"the ranker cannot read any candidate ({count:,} of {count:,} left out by"
             f" data.on_bad_rows: skip): {reason}; fix these values of the items"
         )
-
-    def retrieve(
-        self, vectors: Floats, history: Sequence[Indices], *, where: str | None = None
-    ) -> tuple[Indices, Floats]:
-        """Return the candidates `[Q, C]` by place in the catalogue, -1 where there are fewer.
-
-        Args:
-            vectors: `[Q, D]` of the queries.
-            history: places of each user's seen items, excluded if the retrieval recipe says so.
-            where: a condition on the attributes of items.
-
-        Returns:
-            Candidates, best first, and their inner products `[Q, C]`, or scores of the merge of
-            several sources.
-
-        """
-        found = retrieve_candidates(
-            self.retriever, vectors, queries_of(history), self.candidates, where=where
-        )
-        return found.places, found.scores
 
     def check_k(self, k: int) -> None:
         """Reject lists of no items, or of more items than there are candidates.

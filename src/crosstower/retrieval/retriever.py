@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from crosstower.errors import QueryError, RunError, notify
 from crosstower.models.two_tower import TwoTower
+from crosstower.recipe.arguments import count_of
 from crosstower.recipe.own_columns import attribute_names
 from crosstower.recipe.schema import Text
 from crosstower.retrieval.data.tower_columns import (
@@ -28,18 +29,20 @@ from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.index import Hits, ItemIndex
 from crosstower.retrieval.index.open import open_index
 from crosstower.retrieval.inference import ItemEncoder
+from crosstower.retrieval.online.online_retriever import OnlineRetriever
+from crosstower.retrieval.online.request import RetrievalRequest, RetrievalState, history_of
+from crosstower.retrieval.online.users import OnlineUsers
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.popular_items import PopularItems, PopularOrder
 from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.retrieval.run_files import COUNT, FOLDER, ID, SEEN_TIMES, read, read_segments
 from crosstower.retrieval.similar import similar_items
-from crosstower.retrieval.sourced_list import of_sources
 from crosstower.retrieval.sources.merge import SourceRanks
 from crosstower.retrieval.sources.quotas import Sources
 from crosstower.retrieval.sources.source_files import open_sources
-from crosstower.retrieval.unknown_user import COUNTED, SOURCED, unknown_items, unknown_words
+from crosstower.retrieval.unknown_user import COUNTED
 from crosstower.training.run import INDEX, Run
-from crosstower.values.ids import Id, given_id
+from crosstower.values.ids import Id
 
 _NAMED = 10_000  # ids that a misspelt one is compared with
 
@@ -162,7 +165,8 @@ class Retriever:
 
         Args:
             user: an id; an unknown user has an empty history, with a `CrosstowerWarning`. If the
-                query has no other information, popular items are returned.
+                query has no other information, popular items are returned: those of the segment,
+                if the recipe has segments and the query gives one.
             k: number of items; fewer only if fewer exist, or if the sources find fewer.
             where: a condition on attributes, such as "year >= 2000".
             query: data columns of the query, such as {"device": "tv"}; they replace those of the
@@ -177,23 +181,45 @@ class Retriever:
                 wrong.
 
         """
-        if self.sources is not None:
-            found = of_sources(
-                self,
-                user,
-                k=k,
-                where=where,
-                query=query,
-                history=history,
-                history_times=history_times,
-            )
-            return self._frame(*found)
-        vector, seen = self.query(user, query, history=history, history_times=history_times)
-        out = seen if retrieval_section_of(self.run.recipe).exclude_seen else NO_ITEMS
-        if self.nothing_known(user, query, seen, vector):
-            return self._frame(self.popular(k, where=where, excluded=out))
-        exclude = [self.catalogue.ids.gather(out)] if len(out) else None
-        return self._frame(self.index.search(vector, k, where=where, exclude=exclude))
+        state = self._state(user, query, history, history_times, k=k, where=where)
+        self.online.begin(state, self.online.read(state.request.query))
+        self.online.find([state])
+        if state.error is not None:
+            raise state.error
+        found = state.retrieved
+        notify(state.user.notices(user, None if found.fallback is None else COUNTED))
+        hits = Hits(self.catalogue, found.places[None], found.scores[None].astype(np.float32))
+        return self._frame(hits, found.sources)
+
+    def _state(
+        self,
+        user: str | int | None,
+        query: Mapping[str, Any] | None,
+        history: Sequence[str | int] | None = None,
+        history_times: Sequence[datetime | str] | None = None,
+        *,
+        k: int = 1,
+        where: str | None = None,
+    ) -> RetrievalState[RetrievalRequest]:
+        """Return a request that has not begun."""
+        count_of("k", k, error=QueryError)
+        items = history_of(history)
+        ages = ages_of(history_times, items, now_in_seconds())
+        request = RetrievalRequest(user, dict(query or {}), k, where, items, ages)
+        return RetrievalState(request, where=where, size=k)
+
+    @cached_property
+    def online(self) -> OnlineRetriever:
+        """The path of requests."""
+        users = OnlineUsers(self.queries, self.online_items, self.queries.own_columns)
+        return OnlineRetriever(
+            retrieval_section_of(self.run.recipe),
+            self.queries,
+            users,
+            self.online_items,
+            popular=self.popular_items,
+            sources=self.sources,
+        )
 
     @cached_property
     def online_items(self) -> OnlineItems:
@@ -205,22 +231,6 @@ class Retriever:
         """The items and the vectors of the model, whatever the index is."""
         exact = ExactIndex.build(self.catalogue.ids, self.vectors)
         return OnlineItems(self.catalogue, exact, lambda: self.vectors)
-
-    def nothing_known(
-        self,
-        user: str | int | None,
-        query: Mapping[str, Any] | None,
-        history: NDArray[np.int64],
-        vector: NDArray[np.float32],
-    ) -> bool:
-        """Return whether a query's vector holds no information; warn about an unknown user."""
-        trained = user is not None and self.queries.place_of(user) >= 0
-        read = bool(query) or not self.queries.history_only or len(history) > 0
-        if user is not None and not (trained or len(history)):
-            instead = COUNTED if self.sources is None else SOURCED
-            notify([unknown_words(user, None if read else instead)])
-        nothing = not read and not (trained and self.queries.columns)
-        return nothing or self.queries.reads_new_items_only(vector, history)
 
     @cached_property
     def popular_items(self) -> PopularItems:
@@ -313,31 +323,10 @@ class Retriever:
 
         Arguments and errors as `recommend`.
         """
-        self.queries.check_user(user)
-        known = self.queries.known(user) if user is not None else None
-        now = now_in_seconds()
-        given = ages_of(history_times, history, now)
-        places, ages = NO_ITEMS, NO_ITEMS
-        if history is not None:
-            places, ages = self._given(history, given)
-        elif known is not None:
-            places, ages = known.history, known.ages(now)
-        row = self.queries.row(user, known, query or {})
-        vectors = self.queries.vectors([row], [places], [ages])
-        self.queries.check_finite(vectors)
-        return vectors, places
-
-    def _given(
-        self, history: Sequence[str | int], ages: Sequence[int] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return positions and ages of a history that is given by ids; warn about unknown ones."""
-        if isinstance(history, str) or not hasattr(history, "__len__"):
-            raise QueryError(f"history: expected a list of item ids, got {history!r:.60}")
-        places = self.catalogue.places_of([given_id("history", item) for item in history])
-        known = places >= 0
-        notify(unknown_items([i for i, there in zip(history, known, strict=True) if not there]))
-        whole = np.zeros(len(places), np.int64) if ages is None else np.array(ages, np.int64)
-        return places[known], whole[known]
+        state = self._state(user, query, history, history_times)
+        vector = self.online.vector(state, state.request.query)
+        notify(state.user.notices(None, None))
+        return vector, state.user.history
 
     @cached_property
     def queries(self) -> Queries:

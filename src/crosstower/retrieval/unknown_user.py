@@ -8,26 +8,23 @@ _NAMED = 5  # ids in a notice
 
 
 POPULAR = "popular items instead"
-"""What a user of whom the model knows nothing gets."""
+"""What the list of a user has if nothing could be retrieved."""
 
 COUNTED = f"{POPULAR}, scored by their training rows"
 """The same where no model scores them."""
 
-SOURCED = "its list comes from the sources that need no history"
-"""The same where the recipe has sources."""
 
-
-def unknown_words(user: str | int, instead: str | None = None) -> str:
-    """Return the notice.
+def unknown_words(user: str | int, popular: str | None = None) -> str:
+    """Return the notice of an unknown user.
 
     Args:
         user: an id.
-        instead: what the user gets; None if the model reads more than the history.
+        popular: what the list has if nothing could be retrieved; None if something was.
 
     """
-    if instead is None:
+    if popular is None:
         return f"user {user!r} is unknown: treated as a user without a history"
-    return f"user {user!r} is unknown, and the model knows users by their history only: {instead}"
+    return f"user {user!r} is unknown, and the query has nothing that the model reads: {popular}"
 
 
 def unknown_items(ids: Sequence[str | int]) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ import pytest
 
 from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
-from crosstower.funnel.online.users import LiveUser
 from crosstower.recipe.rules import Rules
+from crosstower.retrieval.online.users import LiveUser
 from crosstower.serving.bundle.live import Live
 
 from ...fixtures.sourced_films import TOTAL, SourcedFilms

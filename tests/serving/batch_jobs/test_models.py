@@ -16,8 +16,8 @@ from crosstower.training.run import Run
 
 def test_a_run_and_a_bundle_are_told_apart(film_run: Run, bundle: Bundle) -> None:
     run, packed = open_model(film_run.folder), open_model(bundle.folder)
-    assert (run.is_run, run.candidates, run.name) == (True, None, f"run {film_run.folder}")
-    assert (packed.is_run, packed.candidates) == (False, 50)
+    assert (run.candidates, run.name) == (None, f"run {film_run.folder}")
+    assert packed.candidates == 50
     assert digest_of_model(packed) == bundle.version
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crosstower.funnel.online.users import LiveUser
+from crosstower.retrieval.online.users import LiveUser
 from crosstower.serving.state import histories as module
 from crosstower.serving.state.event_log import microseconds
 from crosstower.serving.state.events import Event

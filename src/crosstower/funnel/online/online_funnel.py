@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,20 +12,21 @@ from numpy.typing import NDArray
 
 from crosstower.blending.rules.pacing import Ledger
 from crosstower.errors import CrosstowerError, QueryError
-from crosstower.funnel.online.candidates import candidates_of, columns_of, retrieve
+from crosstower.funnel.online.candidates import candidates_of, columns_of
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.explorer import Explorer
 from crosstower.funnel.online.ranker import OnlineRanker
-from crosstower.funnel.online.request import FunnelRequest, Ranked, RequestState, each
+from crosstower.funnel.online.request import FunnelRequest, Ranked, RequestState
 from crosstower.funnel.online.rules import FunnelRules
-from crosstower.funnel.online.users import OnlineUsers
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.index.index import ItemIndex
+from crosstower.retrieval.online.online_retriever import OnlineRetriever
+from crosstower.retrieval.online.request import each
+from crosstower.retrieval.online.users import OnlineUsers
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.similar import similar_items
 from crosstower.values.arrays import Indices
-from crosstower.values.ids import Id
 
 Floats = NDArray[np.float32]
 
@@ -58,8 +58,6 @@ class OnlineFunnel:
         self.retriever, self.ranker, self.candidates = retriever, ranker, candidates
         self._queries, self._section = retriever.queries, retrieval_section_of(retriever.run.recipe)
         self.catalogue = OnlineCatalogue(retriever, ranker, index)
-        self.rules = FunnelRules(self.catalogue, rules or Rules(), ledger or Ledger())
-        self._has_rules = self.rules.own.given()
         self._explorer = Explorer(self.catalogue.popular.training_rows)
         self.users = OnlineUsers(
             self._queries,
@@ -68,6 +66,18 @@ class OnlineFunnel:
             check=ranker.check if ranker is not None else None,
             length=ranker.rows.history_length if ranker is not None else 0,
         )
+        self._online = OnlineRetriever(
+            self._section,
+            self._queries,
+            self.users,
+            self.catalogue.items,
+            popular=self.catalogue.popular,
+            sources=self.catalogue.sources,
+            columns=[*ranker.rows.query_columns, *ranker.rows.from_query] if ranker else None,
+        )
+        own = rules or Rules()
+        self.rules = FunnelRules(self.catalogue, self._online, own, ledger or Ledger())
+        self._has_rules = own.given()
 
     @property
     def query_columns(self) -> list[str]:
@@ -129,8 +139,9 @@ class OnlineFunnel:
     def retrieve(self, states: Sequence[RequestState]) -> None:
         """Find the candidates of requests; one that fails does not stop the others."""
         each(states, self._begin)
-        self._encode([state for state in states if state.row is not None and state.error is None])
-        retrieve(states, self.catalogue)
+        self._online.find(states)
+        for state in states:
+            state.found = candidates_of(state.retrieved)
 
     def rank(self, request: FunnelRequest, items: Sequence[str | int]) -> Ranked:
         """Return given items in the ranker's order; ids that are not items are reported.
@@ -145,8 +156,7 @@ class OnlineFunnel:
         begin = time.perf_counter()
         if self.ranker is None:
             raise QueryError("rank: this bundle only retrieves; it has no ranker")
-        given = [name for name in request.query if name != self._unread_segment]
-        self.ranker.rows.check_given(given)
+        self.ranker.rows.check_given(self._online.read(request.query))
         places = self.catalogue.items.places_of(items)
         unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
         places = places[places >= 0]
@@ -175,7 +185,7 @@ class OnlineFunnel:
         begin = time.perf_counter()
         given = self.retriever.text_query(text, query)
         vector, _ = self.retriever.query(None, given)
-        return _retrieved(self.catalogue.items.nearest(vector, k, where=where), begin)
+        return _found(self.catalogue.items.nearest(vector, k, where=where), begin)
 
     def similar(self, item: str | int, *, k: int, where: str | None = None) -> Ranked:
         """Return the items whose vectors point most nearly in an item's direction (cosine).
@@ -186,70 +196,18 @@ class OnlineFunnel:
         """
         begin = time.perf_counter()
         items, encoder = self.catalogue.items, self.retriever.item_encoder
-        return _retrieved(similar_items(items, encoder, item, k=k, where=where), begin)
+        return _found(similar_items(items, encoder, item, k=k, where=where), begin)
 
     def _begin(self, state: RequestState) -> None:
         """Check a request, look up its user, and read the query for the retriever."""
-        request, items = state.request, self.catalogue.items
-        state.size, state.where = self._size(request), request.where
-        state.user = user = self.users.of(request.user, request.history, request.history_ages)
-        given = {n: v for n, v in request.query.items() if n != self._unread_segment}
+        state.size, state.where = self._size(state.request), state.request.where
+        given = self._online.read(state.request.query)
         if self.ranker is not None:
             self.ranker.rows.check_given(given)
             given = {n: v for n, v in given.items() if n in self.ranker.rows.query_columns}
-        if request.exclude:
-            state.excluded = items.places_of(request.exclude)
-        if self._section.exclude_seen and len(user.history):
-            state.excluded = np.concatenate([state.excluded, items.current(user.history)])
-        given = {n: v for n, v in user.columns.items() if n in self._queries.own_columns} | given
-        state.segment = self._segment(state)
-        if self._informed(state, given):
-            state.row = self._queries.row(request.user, None, given)
-        if self._has_rules or request.rules is not None:
+        self._online.begin(state, given)
+        if self._has_rules or state.request.rules is not None:
             self.rules.begin(state)
-
-    def _encode(self, states: Sequence[RequestState]) -> None:
-        """Compute the vectors of queries, unless popular items stand in for the retrieved ones."""
-        if not states:
-            return
-        rows = [state.row for state in states if state.row is not None]
-        users = [state.user for state in states]
-        history, ages = [user.history for user in users], [user.ages for user in users]
-        vectors = self._queries.vectors(rows, history, ages)
-        for state, vector in zip(states, vectors, strict=True):
-            if not self._queries.reads_new_items_only(vector, state.user.history):
-                state.vector = vector[None]
-        if not np.isfinite(vectors).all():
-            each(states, self._check_vector)
-
-    def _check_vector(self, state: RequestState) -> None:
-        """Reject a request whose vector overflows."""
-        if state.vector is not None:
-            self._queries.check_finite(state.vector)
-
-    @cached_property
-    def _unread_segment(self) -> str | None:
-        """The column of the segment, if no model reads it."""
-        segment, rows = self._section.segment, self.ranker.rows if self.ranker is not None else None
-        read = self._queries.columns if rows is None else [*rows.query_columns, *rows.from_query]
-        return None if segment in read else segment
-
-    def _segment(self, state: RequestState) -> Id | None:
-        """Return the segment of a request, None if it is unknown."""
-        name = self._section.segment
-        if name is None:
-            return None
-        value = state.request.query.get(name, state.user.columns.get(name))
-        return self.catalogue.popular.segment_of(name, value)
-
-    def _informed(self, state: RequestState, given: Mapping[str, Any]) -> bool:
-        """Return whether the query tower knows more of a request than its segment."""
-        queries, user = self._queries, state.user
-        if (queries.reads_history and len(user.history)) or (user.trained and queries.columns):
-            return True
-        if given or queries.history_only or state.segment is not None:
-            return bool(given)
-        return bool(user.columns or state.request.query)
 
     def _ranked(
         self, states: Sequence[RequestState], begin: float
@@ -294,11 +252,12 @@ class OnlineFunnel:
         return size
 
 
-def _retrieved(found: tuple[Indices, Floats], begin: float) -> Ranked:
+def _found(found: tuple[Indices, Floats], begin: float) -> Ranked:
     """Return a result that has no more stages."""
-    spent = time.perf_counter() - begin
-    result = replace(candidates_of(*found), retrieval_rank=None, retrieval_score=None)
-    return replace(result, began=begin, seconds={"retrieve": spent, "total": spent})
+    spent, (places, scores) = time.perf_counter() - begin, found
+    seconds = {"retrieve": spent, "total": spent}
+    count, score = len(places), scores.astype(np.float64)
+    return Ranked(places, score, retrieved=count, began=begin, seconds=seconds)
 
 
 def _only(results: Sequence[Ranked | CrosstowerError]) -> Ranked:

@@ -29,13 +29,14 @@ from crosstower.funnel.online.ranker_items import (
     RankerTable,
     raw_arrays,
 )
-from crosstower.funnel.online.request import RequestState, each, fail
+from crosstower.funnel.online.request import RequestState
 from crosstower.funnel.query_table import QueryTable
 from crosstower.funnel.row_maker import RowMaker
 from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.kinds.calendar import present_minute
 from crosstower.recipe.own_columns import ROW
 from crosstower.retrieval.history_ages import now_in_seconds
+from crosstower.retrieval.online.request import each, fail
 from crosstower.values.hashing import U64
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,27 +13,23 @@ from crosstower.blending.blender import FittedBlend
 from crosstower.blending.exploration.explore import Drawn, Exploration
 from crosstower.blending.rules.pacing import Charge
 from crosstower.data.content_types import ContentTypes
-from crosstower.data.encoders.row_encoder import EncodedRow
 from crosstower.errors import CrosstowerError
 from crosstower.funnel.online.blends import Override
 from crosstower.funnel.online.counters import Counted
-from crosstower.funnel.online.users import NOBODY, RequestUser
 from crosstower.ranking.scorer import RawArrays, Scores
 from crosstower.recipe.rules import Rules
-from crosstower.retrieval.queries import NO_ITEMS, Queries
-from crosstower.retrieval.sources.candidate_source import Part
+from crosstower.retrieval.online.request import RetrievalRequest, RetrievalState
+from crosstower.retrieval.queries import NO_ITEMS
 from crosstower.retrieval.sources.merge import SourceRanks
-from crosstower.retrieval.sources.quotas import NOTHING
-from crosstower.retrieval.unknown_user import POPULAR, unknown_items, unknown_words
+from crosstower.retrieval.unknown_user import POPULAR
 from crosstower.values.arrays import Indices
-from crosstower.values.ids import Id
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FunnelRequest:
-    """A request for a ranked list.
+class FunnelRequest(RetrievalRequest):
+    """A request for a ranked list: one for candidates, and how to order them.
 
     Args:
         user: an id; None for an anonymous request.
@@ -52,13 +47,6 @@ class FunnelRequest:
 
     """
 
-    user: str | int | None = None
-    query: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    k: int = 10
-    where: str | None = None
-    history: tuple[str | int, ...] | None = None
-    history_ages: tuple[int, ...] | None = None
-    exclude: tuple[str | int, ...] = ()
     candidates: int | None = None
     blend: Override | None = None
     explore: Exploration | None = None
@@ -162,29 +150,15 @@ class Ranked:
 
 
 @dataclass
-class RequestState:
+class RequestState(RetrievalState[FunnelRequest]):
     """A request on its way through the stages; with an `error` no stage looks at it again.
 
-    `user` has what is known of its user, `segment` is that of the query if it has training rows.
-    `rules` are those of the bundle and the request, `where` is its condition with theirs.
-    `size` is the number of candidates, `row` the query as the retriever reads it (None where
-    popular items stand in for the retrieved ones) and `vector` `[1, D]` the encoded query;
-    `nearest` are the items nearest to it, `excluded` places to leave out. `retrieved` is what
-    retrieval has found. `found` are the candidates that the ranker can read, `columns` `[C]` those
-    of retrieval that it reads; they get `logits` `[C]` by task, then `scores`.
+    `rules` are those of the bundle and the request, and `where` is its condition with theirs.
+    `found` are the candidates that the ranker can read, `columns` `[C]` those of retrieval that it
+    reads; they get `logits` `[C]` by task, then `scores`.
     """
 
-    request: FunnelRequest
-    user: RequestUser = NOBODY
     rules: Rules | None = None
-    where: str | None = None
-    size: int = 0
-    segment: Id | None = None
-    row: EncodedRow | None = None
-    vector: NDArray[np.float32] | None = None
-    nearest: Part = NOTHING
-    excluded: Indices = field(default_factory=lambda: NO_ITEMS)
-    retrieved: Ranked = field(default_factory=lambda: Ranked(NO_ITEMS, np.empty(0)))
     found: Ranked = field(default_factory=lambda: Ranked(NO_ITEMS, np.empty(0)))
     columns: tuple[pl.Series, ...] = ()
     blend: FittedBlend | None = None
@@ -192,59 +166,12 @@ class RequestState:
     arrays: RawArrays = field(default_factory=lambda: RawArrays({}, {}))
     scores: Scores | None = None
     seconds: dict[str, float] = field(default_factory=dict[str, float])
-    error: CrosstowerError | None = None
     began: float = 0.0
 
     def result(self) -> Ranked | CrosstowerError:
         """Return the candidates, or the error."""
         if self.error is not None:
             return self.error
-        notices = (*self._notices(), *self.found.notices)
+        popular = None if self.found.fallback is None else POPULAR
+        notices = (*self.user.notices(self.request.user, popular), *self.found.notices)
         return replace(self.found, seconds=self.seconds, began=self.began, notices=notices)
-
-    def _notices(self) -> tuple[str, ...]:
-        """Return notices for the caller, such as an unknown user."""
-        user = self.user
-        notices = unknown_items(user.unknown) if user.unknown else ()
-        if self.request.user is None or user.trained or user.known:
-            return notices
-        instead = None if self.found.fallback is None else POPULAR
-        return (unknown_words(self.request.user, instead), *notices)
-
-
-def with_missing_columns(request: FunnelRequest, queries: Queries) -> FunnelRequest:
-    """Return a request of a user of whom nothing is known with a query of missing columns.
-
-    The query tower reads them, whereas popular items would stand in for the retrieved ones. A
-    tower that reads the history only has nothing to read.
-
-    Args:
-        request: as given.
-        queries: has the users of the training rows.
-
-    """
-    nothing = not request.query and not request.history and not queries.history_only
-    if not nothing or (request.user is not None and queries.place_of(request.user) >= 0):
-        return request
-    return replace(request, query=dict.fromkeys(n for n in queries.columns if n != queries.user))
-
-
-def each(states: Sequence[RequestState], *steps: Callable[[RequestState], None]) -> None:
-    """Take requests through some steps; one that fails does not stop the others.
-
-    All of them take one step before the next: the code and tables of a step stay in the CPU's
-    caches, which the search of a large index would clear between the requests.
-    """
-    for step in steps:
-        for state in states:
-            if state.error is None:
-                try:
-                    step(state)
-                except CrosstowerError as error:
-                    state.error = error
-
-
-def fail(states: Sequence[RequestState], error: CrosstowerError) -> None:
-    """Mark requests as failed."""
-    for state in states:
-        state.error = error

@@ -13,10 +13,10 @@ from crosstower.blending.rules.apply import apply_rules
 from crosstower.blending.rules.attributes import RuleRows
 from crosstower.blending.rules.check import check_rules
 from crosstower.blending.rules.pacing import Ledger
-from crosstower.funnel.online.candidates import retrieve
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.request import Explanation, FunnelRequest, Ranked, RequestState
 from crosstower.recipe.rules import Rules
+from crosstower.retrieval.online.online_retriever import OnlineRetriever
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.sources.quotas import NOTHING
 from crosstower.values.arrays import Indices
@@ -31,13 +31,16 @@ class FunnelRules:
 
     Args:
         catalogue: of the items.
+        retriever: finds candidates for slots.
         own: rules of the bundle.
         ledger: spending of campaigns.
 
     """
 
-    def __init__(self, catalogue: OnlineCatalogue, own: Rules, ledger: Ledger) -> None:
-        self._catalogue, self._items = catalogue, catalogue.items
+    def __init__(
+        self, catalogue: OnlineCatalogue, retriever: OnlineRetriever, own: Rules, ledger: Ledger
+    ) -> None:
+        self._catalogue, self._items, self._retriever = catalogue, catalogue.items, retriever
         self.own, self.ledger = own, ledger
 
     def begin(self, state: RequestState) -> None:
@@ -113,10 +116,10 @@ class FunnelRules:
     def _for_slot(self, state: RequestState, where: str) -> Indices:
         where = where if state.where is None else f"({where}) and ({state.where})"
         slot = replace(state, size=_SLOT_CANDIDATES, where=where, nearest=NOTHING)
-        retrieve([slot], self._catalogue)
+        self._retriever.search([slot])
         if slot.error is not None:
             raise slot.error
-        return slot.found.places
+        return slot.retrieved.places
 
     def _pinned(self, state: RequestState, rules: Rules) -> Indices:
         places = self._items.places_of([pin.item for pin in rules.pin])

@@ -42,11 +42,6 @@ class OpenModel:
     version: str | None = None
 
     @property
-    def is_run(self) -> bool:
-        """Whether it is a retrieval run."""
-        return self.version is None
-
-    @property
     def queries(self) -> Queries:
         """The encoder of queries."""
         return self.funnel.retriever.queries

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import CrosstowerError, DataError, QueryError
-from crosstower.funnel.online.request import FunnelRequest, Ranked, with_missing_columns
+from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.recipe.arguments import count_of
 from crosstower.serving.batch_jobs.models import OpenModel, digest_of_model, open_model
 from crosstower.serving.batch_jobs.output import JobFacts
@@ -187,8 +187,6 @@ class Recommender:
             keys, requests = self.users.requests(chunk, self.work.plain)
             for start in range(0, len(requests), _BATCH):
                 part_keys, some = keys[start : start + _BATCH], requests[start : start + _BATCH]
-                if self.opened.is_run and some_unknown:
-                    some = [with_missing_columns(one, self.opened.queries) for one in some]
                 lists = self._lists(some, f"{chunk.origin}: row", chunk.first_row + start)
                 part.write(rows.frame(part_keys, lists))
                 self._count(part, lists)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crosstower.funnel.online.users import NO_LIVE_USER, LiveUser
+from crosstower.retrieval.online.users import NO_LIVE_USER, LiveUser
 from crosstower.serving.state import event_log, user_table
 from crosstower.serving.state.database import StateUnavailableError
 from crosstower.serving.state.event_log import UserEvent

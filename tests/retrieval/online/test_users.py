@@ -11,11 +11,11 @@ from crosstower.data.encoders.partial_encoder import PartialEncoder
 from crosstower.errors import CrosstowerWarning, QueryError
 from crosstower.funnel.online.online_funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
-from crosstower.funnel.online.users import LiveUser, no_live_users
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import tower_columns_of
 from crosstower.retrieval.inference import query_vectors
+from crosstower.retrieval.online.users import LiveUser, no_live_users
 from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle.live import Live
 

@@ -49,15 +49,6 @@ def test_an_unknown_user_gets_what_needs_no_history(sourced_films: SourcedFilms)
     assert not names & {"item_knn", "ease", "transition_graph", "seen"}
 
 
-def test_an_unknown_user_of_a_tower_of_histories_gets_lists_of_other_sources(
-    sourced_films: SourcedFilms, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    retriever = Retriever.open(sourced_films.only.folder / "retrieval")
-    monkeypatch.setattr(retriever.queries, "history_only", True)
-    with pytest.warns(CrosstowerWarning, match="history only: its list comes from the sources"):
-        assert retriever.recommend(999, k=5).height == 5
-
-
 def test_wrong_requests_are_refused(sourced_films: SourcedFilms) -> None:
     retriever = Retriever.open(sourced_films.retrieval)
     with pytest.raises(QueryError, match="k: expected"):

@@ -12,6 +12,7 @@ from crosstower.errors import QueryError, did_you_mean
 from crosstower.retrieval.history_ages import now_in_seconds
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.queries import NO_ITEMS, KnownUser, Queries
+from crosstower.retrieval.unknown_user import unknown_items, unknown_words
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id, given_id, id_series
 
@@ -71,6 +72,19 @@ class RequestUser:
     def known(self) -> bool:
         """Whether anything is known of the user."""
         return self.trained or bool(self.columns) or len(self.history) > 0
+
+    def notices(self, given: Id | None, popular: str | None) -> tuple[str, ...]:
+        """Return notices for the caller: an unknown user, and ids of a history that are not items.
+
+        Args:
+            given: the id of the request.
+            popular: what the list has if nothing could be retrieved; None if something was.
+
+        """
+        unknown = unknown_items(self.unknown) if self.unknown else ()
+        if given is None or self.known:
+            return unknown
+        return (unknown_words(given, popular), *unknown)
 
 
 NOBODY = RequestUser()

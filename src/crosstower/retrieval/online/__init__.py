@@ -1,0 +1,1 @@
+"""The retrieval of requests: users, the state of a request, and its candidates."""
