@@ -27,7 +27,7 @@ from crosstower.ranking.scored_rows import RowScorer
 from crosstower.ranking.scorer import Precision, Scorer
 from crosstower.ranking.side_by_side import columns_of, fit_blends, with_scores
 from crosstower.recipe.blend import Blend
-from crosstower.training.run import BLEND, CALIBRATION, Run
+from crosstower.training.run import BLEND, CALIBRATION, HasStages, Run
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,22 @@ class Ranker:
     seed: int
 
     @staticmethod
-    def open(run: Run | str | Path, *, model: str | None = None, seed: int | None = None) -> Ranker:
-        """Open the ranker of a run.
+    def open(
+        run: Run | HasStages | str | Path, *, model: str | None = None, seed: int | None = None
+    ) -> Ranker:
+        """Open the ranker of a run, or of a bundle.
 
         Args:
-            run: a ranking run, or its folder.
+            run: a ranking run, its folder, or a bundle.
             model: one of the run's models; the main one if None.
             seed: one of the run's seeds; the first if None.
 
         Raises:
             RunError: there is no run, it retrieves, or it has no such model or seed.
+            BundleError: the bundle only retrieves.
 
         """
-        run = Run.of(run)
+        run = Run.of_stage(run, "ranking")
         if run.recipe.retrieval is not None:
             raise RunError(
                 f"{run.folder}: a run that retrieves and scores no rows; ask it with: crosstower"

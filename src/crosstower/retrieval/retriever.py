@@ -41,7 +41,7 @@ from crosstower.retrieval.sources.merge import SourceRanks
 from crosstower.retrieval.sources.quotas import Sources
 from crosstower.retrieval.sources.source_files import open_sources
 from crosstower.retrieval.unknown_user import COUNTED
-from crosstower.training.run import INDEX, Run
+from crosstower.training.run import INDEX, HasStages, Run
 from crosstower.values.ids import Id
 
 _NAMED = 10_000  # ids that a misspelt one is compared with
@@ -66,24 +66,25 @@ class Retriever:
 
     @staticmethod
     def open(
-        run: Run | str | Path, *, model: str | None = None, seed: int | None = None
+        run: Run | HasStages | str | Path, *, model: str | None = None, seed: int | None = None
     ) -> Retriever:
-        """Open the retriever of a run.
+        """Open the retriever of a run, or of a bundle.
 
         The index of `crosstower index RUN` belongs to the first seed; another seed, or a run
         without an index, gets an exact index in memory.
 
         Args:
-            run: a retrieval run, or its folder.
+            run: a retrieval run, its folder, or a bundle.
             model: one of the run's models; the main one if None.
             seed: one of the run's seeds; the first if None.
 
         Raises:
             RunError: there is no run, it is a ranking run, it has no such model or seed, or it is
                 damaged.
+            BundleError: the bundle only ranks.
 
         """
-        run = Run.of(run)
+        run = Run.of_stage(run, "retrieval")
         if run.recipe.retrieval is None:
             raise RunError(
                 f"{run.folder}: a ranking run, without a retrieval section; use: crosstower predict"

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import polars as pl
 from torch import nn
@@ -57,6 +57,17 @@ VALID, TEST = "valid.parquet", "test.parquet"
 REFIT, REFIT_FOLDER = "refit.safetensors", "refit"
 INDEX = "index"
 UNTESTED = "nothing was tested, as no test rows were given"
+
+
+Stage = Literal["retrieval", "ranking"]
+
+
+class HasStages(Protocol):
+    """What has a retrieval run, a ranking run, or both, such as a bundle."""
+
+    def run_of(self, stage: Stage) -> Run:
+        """Return the run of a stage; an error without one."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,17 @@ class Run:
 
         """
         return run if isinstance(run, Run) else Run.open(run)
+
+    @staticmethod
+    def of_stage(run: Run | HasStages | str | Path, stage: Stage) -> Run:
+        """Return an open run, or that of a stage of a bundle.
+
+        Raises:
+            RunError: there is no run, or it is damaged.
+            BundleError: the bundle lacks the stage.
+
+        """
+        return Run.of(run) if isinstance(run, Run | str | Path) else run.run_of(stage)
 
     def with_events(self, path: str | Path) -> Run:
         """Return the run with another log of events, which its columns read for rows to score.

@@ -6,9 +6,13 @@ import pytest
 
 from crosstower.errors import BundleError
 from crosstower.funnel.funnel import Funnel
+from crosstower.ranking.ranker import Ranker
+from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle import Bundle
+from crosstower.serving.bundle.building import make_bundle
 from crosstower.serving.bundle.manifest import NAME, BundleManifest, version_of
 from crosstower.storage.documents import facts_of
+from crosstower.training.run import Run
 
 from ...fixtures.funnels import Runs
 
@@ -70,3 +74,14 @@ def test_an_index_of_another_model_is_refused(copy: Path) -> None:
     path.unlink()
     with pytest.raises(BundleError, match=r"index\.json: missing"):
         Bundle.open(copy, check=False)
+
+
+def test_a_stage_of_a_bundle_is_opened_like_a_run(
+    cinema: Runs, film_run: Run, tmp_path: Path
+) -> None:
+    both = make_bundle([cinema.retrieval, cinema.ranking], tmp_path / "both")
+    assert Retriever.open(both).run.folder == both.folder / "retrieval"
+    assert Ranker.open(both).run.folder == both.folder / "ranking"
+    only = make_bundle([film_run], tmp_path / "only")
+    with pytest.raises(BundleError, match="only: only retrieves; make a bundle with a ranking run"):
+        Ranker.open(only)

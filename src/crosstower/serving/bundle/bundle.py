@@ -38,7 +38,7 @@ from crosstower.serving.bundle.forms import FOLDER as FORMS
 from crosstower.serving.bundle.manifest import NAME, BundleManifest, read_manifest
 from crosstower.serving.bundle.rules import read_rules
 from crosstower.storage.folders import local_folder, origin_of
-from crosstower.training.run import INDEX, Run
+from crosstower.training.run import INDEX, Run, Stage
 from crosstower.values.addresses.address import Place
 
 RETRIEVAL, RANKING = "retrieval", "ranking"
@@ -136,6 +136,19 @@ class Bundle:
             types += [name for one in self.ranking.recipe.schema_.counts() for name in one.events]
         return tuple(dict.fromkeys(types))
 
+    def run_of(self, stage: Stage) -> Run:
+        """Return the run of a stage.
+
+        Raises:
+            BundleError: the bundle lacks the stage.
+
+        """
+        found = self.retrieval if stage == RETRIEVAL else self.ranking
+        if found is None:
+            does = "ranks" if stage == RETRIEVAL else "retrieves"
+            raise BundleError(f"{self.folder}: only {does}; make a bundle with a {stage} run")
+        return found
+
     def retriever(self) -> Retriever:
         """Return the retriever.
 
@@ -143,9 +156,7 @@ class Bundle:
             BundleError: the bundle only ranks.
 
         """
-        if self.retrieval is None:
-            raise BundleError(f"{self.folder}: only ranks; make a bundle with a retrieval run")
-        return Retriever.open(self.retrieval)
+        return Retriever.open(self)
 
     @cached_property
     def ranker(self) -> Ranker:
@@ -155,9 +166,7 @@ class Bundle:
             BundleError: the bundle only retrieves.
 
         """
-        if self.ranking is None:
-            raise BundleError(f"{self.folder}: only retrieves; make a bundle with a ranking run")
-        return Ranker.open(self.ranking)
+        return Ranker.open(self)
 
     def funnel(self, *, candidates: int | None = None) -> Funnel:
         """Return both stages as one.
