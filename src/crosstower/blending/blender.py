@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import xlogy
 
@@ -32,9 +31,7 @@ from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
 from crosstower.storage.documents import read_document
 from crosstower.storage.files import write_atomic
-from crosstower.values.arrays import Indices
-
-Floats = NDArray[np.float64]
+from crosstower.values.arrays import Floats, Indices
 
 MIN_ROWS = 50
 """A content type with fewer rows to fit on uses the map of all types."""

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.content_types import type_text
 from crosstower.errors import DataError, did_you_mean
-
-Floats = NDArray[np.float64]
+from crosstower.values.arrays import Floats
 
 _SHOWN = 5
 

@@ -24,8 +24,8 @@ from crosstower.evaluation.metrics.ndcg import ndcg_per_group, total_at_k_per_gr
 from crosstower.evaluation.reports.content import Role
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.schema import Schema
+from crosstower.values.arrays import Floats
 
-Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 
 BLENDED, PLAIN, SHUFFLED = "blend", "plain sum", "shuffled"

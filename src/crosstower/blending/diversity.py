@@ -15,11 +15,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.blending.columns import Floats, types_of
+from crosstower.blending.columns import types_of
 from crosstower.blending.orders import Order, check_lengths, order_of
 from crosstower.evaluation.metrics.auc import Groups
 from crosstower.recipe.blend import ANY_OTHER, Diversity
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 _NO_CAP = np.iinfo(np.int64).max
 

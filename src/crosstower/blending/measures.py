@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from crosstower.blending.columns import Floats, column_of, numbers_of, refuse, types_of
+from crosstower.blending.columns import column_of, numbers_of, refuse, types_of
 from crosstower.blending.utility import Constraint, Utility, gain
 from crosstower.errors import DataError, did_you_mean
 from crosstower.evaluation.metrics.auc import group_ids
 from crosstower.evaluation.metrics.ndcg import ndcg_per_group, total_at_k_per_group
 from crosstower.recipe.tasks import HeadKind
+from crosstower.values.arrays import Floats
 
 _ROUNDING = 1e-9
 

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.blending.columns import Floats, refuse
+from crosstower.blending.columns import refuse
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.auc import Groups, group_ids
 from crosstower.recipe.arguments import count_of
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 _FEW = 10_000
 

@@ -9,12 +9,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.blending.blender import fit_blend
-from crosstower.blending.columns import Floats, amounts_of, column_of
+from crosstower.blending.columns import amounts_of, column_of
 from crosstower.blending.measures import task_gain, task_ndcg
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.arguments import count_of
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.tasks import HeadKind
+from crosstower.values.arrays import Floats
 
 _CELLS = 2**22  # compared at once, to bound the memory
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 import yaml
-from numpy.typing import NDArray
 
 from crosstower.blending.blender import FittedBlend
 from crosstower.blending.columns import types_of
@@ -21,9 +20,9 @@ from crosstower.evaluation.reports.content import ModelMetrics
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION
+from crosstower.values.arrays import Floats
 from crosstower.values.instants import minute_text
 
-Floats = NDArray[np.float64]
 _BINS = 60
 _MOST_TYPES = 5
 

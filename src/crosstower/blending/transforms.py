@@ -14,9 +14,7 @@ from scipy.special import logit, ndtri
 
 from crosstower.recipe.blend import Transform
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.values.arrays import Indices
-
-Floats = NDArray[np.float64]
+from crosstower.values.arrays import Floats, Indices
 
 MAX_POINTS = 10_001
 """Longest step function of a percentile: the data itself up to here, its quantiles beyond."""

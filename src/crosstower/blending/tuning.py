@@ -18,7 +18,6 @@ import polars as pl
 from scipy.special import expit
 
 from crosstower.blending.blender import fit_blend
-from crosstower.blending.columns import Floats
 from crosstower.blending.measures import OrderMeasures, OrderResults
 from crosstower.blending.pareto import front_of
 from crosstower.blending.utility import Utility
@@ -26,6 +25,7 @@ from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import RecipeError
 from crosstower.recipe.blend import Blend, Transform
 from crosstower.recipe.tasks import HeadKind
+from crosstower.values.arrays import Floats
 
 _WIDEST = float(np.log(1e4))  # of a searched log ratio
 

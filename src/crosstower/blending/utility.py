@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from crosstower.blending.columns import Floats, amounts_of, numbers_of, refuse, types_of
+from crosstower.blending.columns import amounts_of, numbers_of, refuse, types_of
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.blend import Transform
@@ -27,6 +27,7 @@ from crosstower.recipe.tasks import HeadKind
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_mapping
 from crosstower.values.addresses.address import Place
+from crosstower.values.arrays import Floats
 
 _SHARES = ("min_share", "max_share")
 

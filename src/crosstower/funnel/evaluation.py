@@ -24,14 +24,7 @@ from crosstower.funnel.queries import (
     queries_of_run,
     sample_of,
 )
-from crosstower.funnel.report import (
-    TRUE_VALUE,
-    Floats,
-    FunnelReport,
-    lifts_of,
-    stages_of,
-    values_of,
-)
+from crosstower.funnel.report import TRUE_VALUE, FunnelReport, lifts_of, stages_of, values_of
 from crosstower.funnel.retrieved_columns import SCORE, SOURCES, score_column, source_column
 from crosstower.funnel.source_figures import found_by_others, source_figures
 from crosstower.funnel.stages import (
@@ -54,7 +47,7 @@ from crosstower.recipe.own_columns import ROW
 from crosstower.retrieval.candidates import Retrieved, evaluated_candidates
 from crosstower.storage.files import write_atomic
 from crosstower.storage.folders import publish_changes
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 Truth = Callable[[pl.DataFrame], NDArray[Any]]
 _BLOCK = 2**18  # (query, item) rows at once, to bound memory

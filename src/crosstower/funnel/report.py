@@ -30,10 +30,9 @@ from crosstower.funnel.stages import (
     Pairs,
     Step,
 )
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 from crosstower.values.json_values import json_values
 
-Floats = NDArray[np.float64]
 Values = Mapping[str, Mapping[str, Floats]]
 
 TRUE_VALUE = "true_value"

@@ -14,8 +14,7 @@ from crosstower.data.batch import Batch
 from crosstower.ranking.mixed_rows import ColumnMixer
 from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.own_columns import BLEND_SCORE
-
-Floats = NDArray[np.float64]
+from crosstower.values.arrays import Floats
 
 
 @dataclass(frozen=True)

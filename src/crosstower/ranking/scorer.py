@@ -40,9 +40,8 @@ from crosstower.errors import RunError
 from crosstower.ranking.calibration.calibrators import Calibrators
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION, RAW, raw_name
 from crosstower.training.devices import autocast
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
-Floats = NDArray[np.float64]
 Precision = Literal["float32", "bfloat16"]
 # Small enough for the caches. Matrix libraries slow down beyond it, where a width is not a multiple
 # of 16: at 429 x 429 by 1.4 from 1,024 rows to 4,096, in float32.

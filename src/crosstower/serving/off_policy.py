@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from crosstower.blending.exploration.plackett_luce import PlackettLuce
-from crosstower.blending.exploration.pool import Floats, Pool
+from crosstower.blending.exploration.pool import Pool
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import CrosstowerError, DataError, RunError, did_you_mean
 from crosstower.fitting.off_policy.comparison import policy_report
@@ -37,6 +37,7 @@ from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.event_log import microseconds
 from crosstower.serving.state.impressions import LoggedList, logged_lists, rewards_of
 from crosstower.serving.state.state import State
+from crosstower.values.arrays import Floats
 
 _SHOWN = 100  # lists between two reports of progress
 

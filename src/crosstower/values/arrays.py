@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 """Positions of rows or items, from 0."""
 
-Doubles = NDArray[np.float64]
+Floats = NDArray[np.float64]
 """Numbers in double precision."""
+
+AnyFloats = NDArray[np.floating[Any]]
+"""Numbers in any precision."""

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from crosstower.errors import DataError, did_you_mean
+from crosstower.values.arrays import Floats
 from crosstower.values.columns import floats_of
 from crosstower.values.ids import id_of
 from crosstower.values.syntax import nodes_of, parsed
 
-Floats = NDArray[np.float64]
 _MOST_CHARACTERS, _MOST_NODES, _MOST_DEPTH = 10_000, 2_000, 100
 
 ALLOWED = (

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from crosstower.values.arrays import Floats
 from crosstower.values.hashing import U64, mix
 
-Floats = NDArray[np.float64]
 SAMPLE_SIZE = 200_000
 _SEED = 0x5A3  # priorities are no other hashes of row numbers, such as those of a random split
 _DIGITS = 1074  # every finite float64 is a whole number of 2^-1074

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from crosstower.blending.exploration.pool import DrawOptions, Floats, Pool
-from crosstower.values.arrays import Indices
+from crosstower.blending.exploration.pool import DrawOptions, Pool
+from crosstower.values.arrays import Floats, Indices
 
 
 class Epsilon(DrawOptions):

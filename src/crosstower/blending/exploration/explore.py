@@ -19,9 +19,9 @@ from pydantic import Field
 
 from crosstower.blending.exploration.epsilon import Epsilon
 from crosstower.blending.exploration.plackett_luce import PlackettLuce
-from crosstower.blending.exploration.pool import Floats, Pool
+from crosstower.blending.exploration.pool import Pool
 from crosstower.blending.exploration.thompson import Thompson
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 Exploration = Annotated[PlackettLuce | Epsilon | Thompson, Field(discriminator="kind")]
 """The `explore` of a bundle or a request: a kind and its options."""

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from crosstower.blending.exploration.pool import DrawOptions, Floats, Pool
+from crosstower.blending.exploration.pool import DrawOptions, Pool
 from crosstower.blending.exploration.races import rank_probabilities, step_of
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 _LOW, _HIGH = -4.0, 45.0  # range of a Gumbel value, from its location
 _FAR = 1e3  # candidates this many temperatures apart never swap

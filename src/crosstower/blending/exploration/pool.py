@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.values.arrays import Indices
-
-Floats = NDArray[np.float64]
+from crosstower.values.arrays import Floats, Indices
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
-Floats = NDArray[np.float64]
 _NOTHING = 1e-18  # a probability that changes no digit of the result
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import Field
 from scipy.special import ndtr
 
-from crosstower.blending.exploration.pool import DrawOptions, Floats, Pool
+from crosstower.blending.exploration.pool import DrawOptions, Pool
 from crosstower.blending.exploration.races import rank_probabilities, step_of
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 _REACH = 8.5  # standard deviations
 _NARROW = 0.1  # of the prior: a narrower posterior would need more points of integration

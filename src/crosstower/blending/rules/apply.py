@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.blending.diversity import Cosine, SharedValues, mmr_order
-from crosstower.blending.rules.attributes import Floats, RuleRows
+from crosstower.blending.rules.attributes import RuleRows
 from crosstower.blending.rules.dpp import dpp_order
 from crosstower.blending.rules.pacing import Charge, Ledger
 from crosstower.blending.rules.place_rules import Places
@@ -22,7 +22,7 @@ from crosstower.blending.rules.scores import aged, boosted
 from crosstower.blending.rules.spacing import spaced_order
 from crosstower.errors import QueryError
 from crosstower.recipe.rules import Rules
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 MOST_PLACES = 1_000
 """Rules fill at most so many places of a list; the others follow in order."""

@@ -11,10 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.filters.filter import parse_filter
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 from crosstower.values.instants import time_numbers
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstower.blending.rules.attributes import Floats, Mask
-from crosstower.values.arrays import Indices
+from crosstower.blending.rules.attributes import Mask
+from crosstower.values.arrays import Floats, Indices
 
 _LEAST = 1e-8  # share of an item's own weight; below it, the item repeats those above
 

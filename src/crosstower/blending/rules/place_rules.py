@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import polars as pl
 
-from crosstower.blending.rules.attributes import Floats, Mask, RuleRows
+from crosstower.blending.rules.attributes import Mask, RuleRows
 from crosstower.blending.rules.pacing import Charge, Ledger
 from crosstower.blending.rules.placement import Cap, Demands, Reserved, place
 from crosstower.recipe.rule_kinds import Pacing, Pin, Slots
 from crosstower.recipe.rules import Rules
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 
 class Places:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from crosstower.blending.rules.attributes import Floats, Mask, RuleRows
+from crosstower.blending.rules.attributes import Mask, RuleRows
 from crosstower.recipe.rule_kinds import Boost, Bury, Freshness
+from crosstower.values.arrays import Floats
 
 
 def scaled(score: Floats, factor: Floats | float) -> Floats:

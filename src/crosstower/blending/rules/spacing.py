@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crosstower.blending.rules.attributes import Floats
 from crosstower.recipe.rule_kinds import Spacing
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 
 def spaced_order(

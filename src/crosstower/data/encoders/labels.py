@@ -15,10 +15,9 @@ from scipy.special import expit, logit
 from crosstower.recipe.own_columns import label_name
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary, Rating, Regression, Task
+from crosstower.values.arrays import Floats
 from crosstower.values.columns import floats_of
 from crosstower.values.moments import Moments
-
-Floats = NDArray[np.float64]
 
 
 @dataclass

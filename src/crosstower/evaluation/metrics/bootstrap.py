@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.group_order import GroupValues
 from crosstower.evaluation.metrics.values import refuse
 from crosstower.recipe.arguments import count_of
-
-Floats = NDArray[np.float64]
+from crosstower.values.arrays import Floats
 
 _DRAWS = 2**22  # of a block of the bootstrap, to bound its memory
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from crosstower.errors import DataError
+from crosstower.values.arrays import Floats
 
-Floats = NDArray[np.float64]
 POINTS = 200  # quantiles of a reference
 _TENTH = POINTS // 10
 _LEVELS = (np.arange(POINTS) + 0.5) / POINTS

@@ -19,9 +19,8 @@ from crosstower.errors import DataError
 from crosstower.evaluation.metrics.auc import Groups, group_ids
 from crosstower.evaluation.metrics.values import refuse
 from crosstower.recipe.arguments import count_of
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
-Floats = NDArray[np.float64]
 Values = pl.Series | NDArray[Any]
 
 

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.evaluation.metrics.weighted import cluster_auc
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
-Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
 """From draws per cluster `[G]` to the value of each model `[2]`."""
 

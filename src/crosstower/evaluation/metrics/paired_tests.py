@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crosstower.evaluation.metrics.bootstrap import bootstrap_difference
 from crosstower.evaluation.metrics.group_order import GroupValues
 from crosstower.evaluation.metrics.registry import direction_of
 from crosstower.evaluation.metrics.summary import Summary, difference
 from crosstower.evaluation.metrics.uncertainty import auc_difference_error, rmse_difference_error
+from crosstower.values.arrays import Floats
 
-Floats = NDArray[np.float64]
 _Z = 1.959964  # quantile of the 95 % interval
 
 

@@ -19,9 +19,7 @@ from crosstower.evaluation.metrics.registry import (
     numbers_of,
     register_metric,
 )
-from crosstower.values.arrays import Indices
-
-Floats = NDArray[np.float64]
+from crosstower.values.arrays import Floats, Indices
 
 
 def list_metrics(

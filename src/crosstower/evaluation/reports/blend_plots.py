@@ -15,13 +15,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from crosstower.evaluation.reports.plots import ACCENT, LINE, PAPER, SERIES, SOFT, inline_svg
+from crosstower.values.arrays import Floats
 
 MOST_TYPES = len(SERIES)
 """Types with a colour of their own; a plot shows the rest as one, in grey."""
 
 PointKind = Literal["tried", "infeasible", "front", "chosen"]
 
-Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _OPACITY = (1.0, 0.4, 0.75, 0.25, 0.6, 1.0)

@@ -14,7 +14,6 @@ from crosstower.evaluation.metrics.binary import log_losses
 from crosstower.evaluation.metrics.group_order import GroupValues
 from crosstower.evaluation.metrics.ndcg import ndcg_per_group
 from crosstower.evaluation.metrics.paired_tests import (
-    Floats,
     PairedTest,
     auc_test,
     group_test,
@@ -30,6 +29,7 @@ from crosstower.recipe.own_columns import PREDICTION
 from crosstower.recipe.tasks import HeadKind
 from crosstower.training.history import read_predictions
 from crosstower.training.run import Run
+from crosstower.values.arrays import Floats
 
 _K = 10
 Runs = Mapping[str, Run]

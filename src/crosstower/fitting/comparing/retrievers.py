@@ -9,7 +9,7 @@ import polars as pl
 
 from crosstower.errors import RunError
 from crosstower.evaluation.metrics.group_order import GroupValues
-from crosstower.evaluation.metrics.paired_tests import Floats, group_test
+from crosstower.evaluation.metrics.paired_tests import group_test
 from crosstower.evaluation.metrics.ranked_lists import list_metrics
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.fitting.comparing.rankers import adjusted
@@ -17,6 +17,7 @@ from crosstower.fitting.comparing.result import TaskComparison
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.run_files import FOLDER, ID, StoredQueries, load_lists, read, read_queries
 from crosstower.training.run import TEST, Run
+from crosstower.values.arrays import Floats
 
 TASK = "retrieval"
 

@@ -10,9 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.errors import DataError
+from crosstower.values.arrays import Floats
 from crosstower.values.lookup import places_in
 
-Floats = NDArray[np.float64]
 _ROWS_AN_ACTION = 2
 _SUM_SLACK = 1e-3  # chances are often stored with a few digits
 

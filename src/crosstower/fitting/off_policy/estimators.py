@@ -21,7 +21,6 @@ from crosstower.errors import DataError, QueryError
 from crosstower.evaluation.metrics.values import refuse
 from crosstower.fitting.off_policy.importance import (
     Estimate,
-    Floats,
     Groups,
     Numbers,
     finite,
@@ -29,6 +28,7 @@ from crosstower.fitting.off_policy.importance import (
     weights_of,
 )
 from crosstower.fitting.off_policy.shrinkage import shrunk_doubly_robust, switch_doubly_robust
+from crosstower.values.arrays import Floats
 
 
 def all_estimates(

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from crosstower.errors import DataError, QueryError
 from crosstower.evaluation.metrics.values import refuse
+from crosstower.values.arrays import Floats
 
 Numbers = pl.Series | NDArray[Any]
-Floats = NDArray[np.float64]
 Groups = NDArray[np.int64] | None
 """Number of the group of each row `[B]`, from 0; None if rows are independent."""
 

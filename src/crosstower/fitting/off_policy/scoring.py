@@ -18,13 +18,13 @@ from crosstower.errors import DataError
 from crosstower.fitting.off_policy.estimators import policy_probabilities
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION
+from crosstower.values.arrays import Floats
 from crosstower.values.lookup import places_in
 
 MAX_PAIRS = 50_000_000
 """The most pairs of a row and an action that are scored."""
 
 _BLOCK_PAIRS = 200_000
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

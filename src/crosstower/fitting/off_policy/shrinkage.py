@@ -24,7 +24,6 @@ import numpy as np
 from crosstower.errors import DataError
 from crosstower.fitting.off_policy.importance import (
     Estimate,
-    Floats,
     Groups,
     Numbers,
     Weights,
@@ -33,6 +32,7 @@ from crosstower.fitting.off_policy.importance import (
     unweighted,
     weights_of,
 )
+from crosstower.values.arrays import Floats
 
 Smaller = Callable[[Floats, float], Floats]
 _QUANTILES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)

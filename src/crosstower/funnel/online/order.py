@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from crosstower.blending.diversity import rerank
 from crosstower.data.content_types import ContentTypes
@@ -17,9 +16,7 @@ from crosstower.funnel.online.explorer import DrawOrder
 from crosstower.funnel.online.request import Ranked
 from crosstower.ranking.scorer import Scores
 from crosstower.recipe.blend import Diversity
-from crosstower.values.arrays import Indices
-
-Floats = NDArray[np.float64]
+from crosstower.values.arrays import Floats, Indices
 
 
 def ordered(

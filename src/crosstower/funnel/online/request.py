@@ -22,9 +22,7 @@ from crosstower.retrieval.online.request import RetrievalRequest, RetrievalState
 from crosstower.retrieval.queries import NO_ITEMS
 from crosstower.retrieval.sources.merge import SourceRanks
 from crosstower.retrieval.unknown_user import POPULAR
-from crosstower.values.arrays import Indices
-
-Floats = NDArray[np.float64]
+from crosstower.values.arrays import Floats, Indices
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,9 @@ from crosstower.recipe.calibration import Calibration, check_calibration
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
 from crosstower.storage.files import write_atomic
-from crosstower.values.arrays import Doubles, Indices
+from crosstower.values.arrays import Floats, Indices
 
-_Fit = Callable[[Doubles, Doubles], Map | None]
+_Fit = Callable[[Floats, Floats], Map | None]
 _FALLING = "its labels do not rise with its predictions"
 _SHOWN = 5
 
@@ -76,7 +76,7 @@ class Calibrators(FrozenModel):
         """The share of negatives in the training rows, of tasks where it is below 1."""
         return {task: maps.kept for task, maps in self.maps.items() if maps.kept < 1}
 
-    def apply(self, frame: pl.DataFrame) -> dict[str, Doubles]:
+    def apply(self, frame: pl.DataFrame) -> dict[str, Floats]:
         """Return {task: calibrated predictions `[rows]`} of `tasks`; the others stay as they are.
 
         Args:
@@ -90,8 +90,8 @@ class Calibrators(FrozenModel):
         return self.calibrate({task: _numbers(frame, task) for task in self.tasks}, types)
 
     def calibrate(
-        self, predictions: Mapping[str, Doubles], types: ContentTypes | None
-    ) -> dict[str, Doubles]:
+        self, predictions: Mapping[str, Floats], types: ContentTypes | None
+    ) -> dict[str, Floats]:
         """Return {task: calibrated predictions `[rows]`} of `tasks`, from arrays.
 
         Args:
@@ -104,7 +104,7 @@ class Calibrators(FrozenModel):
         """
         return {task: self._calibrated(task, predictions[task], types) for task in self.tasks}
 
-    def _calibrated(self, task: str, predictions: Doubles, types: ContentTypes | None) -> Doubles:
+    def _calibrated(self, task: str, predictions: Floats, types: ContentTypes | None) -> Floats:
         maps = self.maps[task]
         p = _corrected(predictions, task, maps)
         calibrated = maps.overall.apply(p)
@@ -245,7 +245,7 @@ def _without_map(reasons: Mapping[str, str]) -> str:
     return f"{len(reasons):,} {what} the map of all rows: {shown}{more}"
 
 
-def _labels(frame: pl.DataFrame, task: str, kind: HeadKind) -> Doubles:
+def _labels(frame: pl.DataFrame, task: str, kind: HeadKind) -> Floats:
     """Return the labels, NaN where missing."""
     y = column(frame, task).cast(pl.Float64).fill_null(float("nan")).to_numpy()
     refuse(np.isinf(y), y, f"column '{task}': expected a finite label")
@@ -254,16 +254,16 @@ def _labels(frame: pl.DataFrame, task: str, kind: HeadKind) -> Doubles:
     return y
 
 
-def _predictions(frame: pl.DataFrame, task: str, maps: CalibrationMaps) -> Doubles:
+def _predictions(frame: pl.DataFrame, task: str, maps: CalibrationMaps) -> Floats:
     """Return the predictions, corrected for the negatives that the training rows left out."""
     return _corrected(_numbers(frame, task), task, maps)
 
 
-def _corrected(p: Doubles, task: str, maps: CalibrationMaps) -> Doubles:
+def _corrected(p: Floats, task: str, maps: CalibrationMaps) -> Floats:
     check_predictions(maps.kind, p, f"column '{task}__prediction'")
     return prior_corrected(p, maps.kept) if maps.kept < 1 else p
 
 
-def _numbers(frame: pl.DataFrame, task: str) -> Doubles:
+def _numbers(frame: pl.DataFrame, task: str) -> Floats:
     values = column(frame, f"{task}__prediction").cast(pl.Float64)
     return (values.fill_null(float("nan")) if values.null_count() else values).to_numpy()

@@ -7,10 +7,9 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
 
-from crosstower.evaluation.metrics.registry import Floats
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
-from crosstower.values.arrays import Doubles
+from crosstower.values.arrays import AnyFloats, Floats
 
 
 class Isotonic(FrozenModel):
@@ -27,12 +26,12 @@ class Isotonic(FrozenModel):
             raise ValueError("x must rise and y must not fall, both of one length")
         return self
 
-    def apply(self, p: Floats) -> Doubles:
+    def apply(self, p: AnyFloats) -> Floats:
         """Return the calibrated predictions."""
         return np.interp(p.astype(np.float64), self.x, self.y)
 
 
-def fit_isotonic(kind: HeadKind, y: Doubles, p: Doubles) -> Isotonic | None:
+def fit_isotonic(kind: HeadKind, y: Floats, p: Floats) -> Isotonic | None:
     """Zadrozny & Elkan 2002, "Transforming Classifier Scores into Accurate Probabilities".
 
     The probabilities of a binary task stay in [1 / (B + 2), 1 - 1 / (B + 2)]: a bin without a

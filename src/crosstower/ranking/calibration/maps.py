@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from crosstower.errors import DataError
-from crosstower.evaluation.metrics.registry import Floats
 from crosstower.evaluation.metrics.values import refuse
 from crosstower.ranking.calibration.isotonic import Isotonic, fit_isotonic
 from crosstower.ranking.calibration.platt import Line, Platt, Range, fit_line, fit_platt
 from crosstower.recipe.calibration import Method
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
-from crosstower.values.arrays import Doubles
+from crosstower.values.arrays import AnyFloats, Floats
 
 MIN_ROWS = 200
 """A type with fewer labelled rows has no map of its own."""
@@ -35,7 +34,7 @@ class Identity(FrozenModel):
 
     kind: Literal["none"] = "none"
 
-    def apply(self, p: Floats) -> Doubles:
+    def apply(self, p: AnyFloats) -> Floats:
         """Return `p` as float64."""
         return p.astype(np.float64)
 
@@ -43,7 +42,7 @@ class Identity(FrozenModel):
 Map = Annotated[Identity | Platt | Line | Isotonic, Field(discriminator="kind")]
 
 
-def prior_corrected(p: Floats, kept: float) -> Doubles:
+def prior_corrected(p: AnyFloats, kept: float) -> Floats:
     """Return probabilities of rows as they come, from a model that saw fewer negatives.
 
     p / (p + (1 - p) / kept): He et al. 2014, "Practical Lessons from Predicting Clicks on Ads at
@@ -67,7 +66,7 @@ def prior_corrected(p: Floats, kept: float) -> Doubles:
     return p / (p + (1.0 - p) / kept)
 
 
-def check_predictions(kind: HeadKind, p: Floats, where: str) -> None:
+def check_predictions(kind: HeadKind, p: AnyFloats, where: str) -> None:
     """Check that predictions are finite, and probabilities if the task is binary.
 
     Raises:
@@ -84,8 +83,8 @@ class Sample:
     """Labels `y` `[B]`, NaN where missing, and predictions `p` `[B]` of some rows of a task."""
 
     kind: HeadKind
-    y: Doubles
-    p: Doubles
+    y: Floats
+    p: Floats
 
     def labelled(self, rows: NDArray[Any] | slice = _ALL) -> Sample:
         """Return those of `rows` that have a label."""
@@ -104,7 +103,7 @@ class Sample:
 
 
 def fit_calibration_map(
-    method: Method, kind: HeadKind, y: Doubles, p: Doubles, limits: Range | None = None
+    method: Method, kind: HeadKind, y: Floats, p: Floats, limits: Range | None = None
 ) -> Platt | Line | Isotonic | Identity | None:
     """Return the map of one method; None where the labels do not rise with the predictions.
 

@@ -8,9 +8,8 @@ import numpy as np
 from pydantic import Field, FiniteFloat
 from scipy.special import expit, logit
 
-from crosstower.evaluation.metrics.registry import Floats
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.values.arrays import Doubles
+from crosstower.values.arrays import AnyFloats, Floats
 
 Range = tuple[float, float]
 _SURE = 1e-7  # probabilities are clipped to [1e-7, 1 - 1e-7] before their logit is taken
@@ -25,7 +24,7 @@ class Platt(FrozenModel):
     slope: _Slope
     intercept: FiniteFloat
 
-    def apply(self, p: Floats) -> Doubles:
+    def apply(self, p: AnyFloats) -> Floats:
         """Return the calibrated probabilities."""
         return np.asarray(expit(self.slope * _logits(p) + self.intercept))
 
@@ -39,12 +38,12 @@ class Line(FrozenModel):
     low: FiniteFloat | None = None
     high: FiniteFloat | None = None
 
-    def apply(self, p: Floats) -> Doubles:
+    def apply(self, p: AnyFloats) -> Floats:
         """Return the calibrated values."""
         return _clipped(self.slope * p.astype(np.float64) + self.intercept, self.low, self.high)
 
 
-def fit_platt(y: Doubles, p: Doubles) -> Platt | None:
+def fit_platt(y: Floats, p: Floats) -> Platt | None:
     """Platt 1999, "Probabilistic Outputs for Support Vector Machines", with his targets."""
     positives = float(y.sum())
     high, low = (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2)
@@ -55,16 +54,16 @@ def fit_platt(y: Doubles, p: Doubles) -> Platt | None:
     return Platt(slope=slope, intercept=intercept) if slope > 0 else None
 
 
-def _most_likely(x: Doubles, t: Doubles) -> tuple[float, float]:
+def _most_likely(x: Floats, t: Floats) -> tuple[float, float]:
     """Return (a, b) with the least cross-entropy of σ(a·x + b) against targets `t` in (0, 1)."""
     mean, deviation = float(x.mean()), float(x.std())
     inputs = np.stack([(x - mean) / deviation, np.ones_like(x)])  # [2, B]
 
-    def loss_and_gradient(w: Doubles) -> tuple[float, Doubles]:
+    def loss_and_gradient(w: Floats) -> tuple[float, Floats]:
         z = w @ inputs
         return float(np.mean(np.logaddexp(0.0, z) - t * z)), inputs @ (expit(z) - t) / len(t)
 
-    def hessian(w: Doubles) -> Doubles:
+    def hessian(w: Floats) -> Floats:
         s = expit(w @ inputs)
         return (inputs * (s * (1.0 - s))) @ inputs.T / len(t)
 
@@ -78,7 +77,7 @@ def _most_likely(x: Doubles, t: Doubles) -> tuple[float, float]:
     return slope, float(found.x[1]) - slope * mean
 
 
-def fit_line(y: Doubles, p: Doubles, limits: Range | None) -> Line | None:
+def fit_line(y: Floats, p: Floats, limits: Range | None) -> Line | None:
     """Return the least-squares line of `y` on `p`."""
     low, high = limits or (None, None)
     slope, middle = 1.0, p - p.mean()
@@ -89,9 +88,9 @@ def fit_line(y: Doubles, p: Doubles, limits: Range | None) -> Line | None:
     return Line(slope=slope, intercept=float(y.mean() - slope * p.mean()), low=low, high=high)
 
 
-def _logits(p: Floats) -> Doubles:
+def _logits(p: AnyFloats) -> Floats:
     return np.asarray(logit(np.clip(p.astype(np.float64), _SURE, 1.0 - _SURE)))
 
 
-def _clipped(values: Doubles, low: float | None, high: float | None) -> Doubles:
+def _clipped(values: Floats, low: float | None, high: float | None) -> Floats:
     return values if low is None and high is None else np.clip(values, low, high)

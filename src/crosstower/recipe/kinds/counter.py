@@ -19,12 +19,12 @@ from crosstower.recipe.kinds.numeric import Numeric
 from crosstower.recipe.kinds.registry import register_column
 from crosstower.recipe.kinds.scaled_number import NumberLearner, QuantileRanked, Standardised
 from crosstower.recipe.own_columns import part_name
+from crosstower.values.arrays import Floats
 from crosstower.values.columns import Cells, floats_of, none_bad
 from crosstower.values.durations import Duration, duration_text
 from crosstower.values.instants import DAY, SECOND
 from crosstower.values.moments import Moments, spread
 
-Floats = NDArray[np.float64]
 _COUNT, _PER = "count", "per"
 _LONGEST = 36_500 * DAY
 

@@ -14,11 +14,11 @@ from pydantic import Field, model_validator
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.kind import CodeField, Inputs, Kind
 from crosstower.recipe.kinds.learner import Learner
+from crosstower.values.arrays import Floats
 from crosstower.values.codes import MISSING, RESERVED_CODES, Codes
 from crosstower.values.columns import floats_of
 from crosstower.values.moments import Moments, UniformSample
 
-Floats = NDArray[np.float64]
 _QUANTILES = 256
 
 Transform = Annotated[

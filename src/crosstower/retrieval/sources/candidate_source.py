@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.sources.source_rows import SourceRows
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 from crosstower.values.ids import Id
 
-Floats = NDArray[np.float64]
 Part = tuple[Indices, Floats]
 """Places of items, best first, and their scores."""
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from crosstower.retrieval.baselines.baseline import histories_of
 from crosstower.retrieval.baselines.item_knn import ItemKnn
-from crosstower.retrieval.sources.candidate_source import Arrays, Floats
+from crosstower.retrieval.sources.candidate_source import Arrays
 from crosstower.retrieval.sources.neighbours import (
     Neighbours,
     NeighbourSource,
@@ -17,7 +17,7 @@ from crosstower.retrieval.sources.neighbours import (
 )
 from crosstower.retrieval.sources.registry import register_source
 from crosstower.retrieval.sources.source_rows import SourceRows
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 
 class ItemKnnOptions(Neighbours):

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from crosstower.retrieval.sources.candidate_source import Floats, Part
-from crosstower.values.arrays import Indices
+from crosstower.retrieval.sources.candidate_source import Part
+from crosstower.values.arrays import Floats, Indices
 
 _CONSTANT = 60.0  # k of Cormack et al.
 

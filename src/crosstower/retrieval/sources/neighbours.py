@@ -16,12 +16,11 @@ from crosstower.retrieval.baselines.baseline import strongest
 from crosstower.retrieval.sources.candidate_source import (
     Arrays,
     CandidateSource,
-    Floats,
     Part,
     SourceQuery,
     best_first,
 )
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 
 class Neighbours(FrozenModel):

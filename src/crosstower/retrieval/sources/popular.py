@@ -15,17 +15,11 @@ from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.popular_items import PopularOrder
-from crosstower.retrieval.sources.candidate_source import (
-    Arrays,
-    CandidateSource,
-    Floats,
-    Part,
-    SourceQuery,
-)
+from crosstower.retrieval.sources.candidate_source import Arrays, CandidateSource, Part, SourceQuery
 from crosstower.retrieval.sources.registry import register_source
 from crosstower.retrieval.sources.source_rows import SourceRows
 from crosstower.retrieval.sources.trend import Trend, window_of
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 from crosstower.values.durations import Duration, duration_text
 
 _EVER = -(2**53)  # microseconds since 1970, long ago

@@ -11,16 +11,10 @@ from pydantic import Field
 
 from crosstower.errors import DataError, did_you_mean
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.retrieval.sources.candidate_source import (
-    Arrays,
-    CandidateSource,
-    Floats,
-    Part,
-    SourceQuery,
-)
+from crosstower.retrieval.sources.candidate_source import Arrays, CandidateSource, Part, SourceQuery
 from crosstower.retrieval.sources.registry import register_source
 from crosstower.retrieval.sources.source_rows import SourceRows
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 from crosstower.values.instants import is_temporal, time_numbers
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from crosstower.retrieval.baselines.transitions import TransitionGraph, recency_weights
-from crosstower.retrieval.sources.candidate_source import Arrays, Floats
+from crosstower.retrieval.sources.candidate_source import Arrays
 from crosstower.retrieval.sources.neighbours import Neighbours, NeighbourSource, table_of
 from crosstower.retrieval.sources.registry import register_source
 from crosstower.retrieval.sources.source_rows import SourceRows
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
 
 class TransitionOptions(Neighbours):

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crosstower.evaluation.metrics.drift import ScoreDrift, reference_of
 from crosstower.evaluation.metrics.paired import resampled
@@ -26,8 +25,8 @@ from crosstower.serving.retraining.figures import (
 )
 from crosstower.serving.retraining.limits import GateLimits
 from crosstower.serving.retraining.measures import BundleMeasures, Measure
+from crosstower.values.arrays import Floats
 
-Floats = NDArray[np.float64]
 _POWER = 0.8
 _ROUNDING = 1e-9
 

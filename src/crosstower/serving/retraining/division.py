@@ -13,7 +13,7 @@ from crosstower.data.split import HISTORY
 from crosstower.errors import DataError
 from crosstower.serving.retraining.plan import RowsPlan
 from crosstower.training.run import Run
-from crosstower.values.arrays import Doubles
+from crosstower.values.arrays import Floats
 
 PART = "part"
 """Column of a row's split: train, valid, test or history."""
@@ -93,7 +93,7 @@ def divided(
     return found if histories else found.filter(pl.col(PART) != HISTORY)
 
 
-def _draws(rows: pl.DataFrame, seed: int, group: str | None) -> Doubles:
+def _draws(rows: pl.DataFrame, seed: int, group: str | None) -> Floats:
     """Return uniform random numbers `[R]`, the same for the rows of a group."""
     draws = np.random.default_rng(seed).random(rows.height + 1)
     if group is None:

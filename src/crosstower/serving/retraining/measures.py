@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from crosstower.data.reading import source_of
 from crosstower.errors import DataError
@@ -28,9 +27,8 @@ from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.retraining.labels import REQUEST
 from crosstower.serving.retraining.newest_rows import NewestRows
 from crosstower.training.run import Run
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import Floats, Indices
 
-Floats = NDArray[np.float64]
 _ROW = "crosstower gate row"
 
 

@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.datasets.worlds.impressions import pick
+from crosstower.values.arrays import Floats
 
 DAY, START = 86_400, 1_704_067_200  # seconds; 2024-01-01 in UTC
 TOPICS = ["news", "sport", "music", "food", "travel", "science", "film", "games"]
@@ -26,7 +27,6 @@ _APPEAL, _FADE, _OWN = 0.2, 0.2, 0.15
 _TREND, _TREND_MEMORY = 0.5, 0.9
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

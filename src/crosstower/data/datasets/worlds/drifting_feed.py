@@ -19,20 +19,13 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from crosstower.data.datasets.worlds.drift import (
-    DAY,
-    START,
-    Drift,
-    Floats,
-    HiddenState,
-    Ints,
-    Session,
-)
+from crosstower.data.datasets.worlds.drift import DAY, START, Drift, HiddenState, Ints, Session
 from crosstower.data.datasets.worlds.impressions import generator
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.arguments import count_of
 from crosstower.recipe.schema import Categorical, Schema
 from crosstower.recipe.tasks import Binary
+from crosstower.values.arrays import Floats
 
 PAGE = 10  # items that the logging policy shows in a session
 LIKE_WORTH = 2.0  # clicks

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.errors import RecipeError
+from crosstower.values.arrays import Floats
 
 PAGE, POOL = 10, 30
 _BLOCK = 20_000
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
