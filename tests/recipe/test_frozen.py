@@ -96,8 +96,11 @@ def test_descriptions_of_fields_are_arguments_in_the_docstring_and_not_in_the_sc
     class Options(FrozenModel):
         """Options of a model.
 
+        Args:
+            width: is described by its field.
+
         Raises:
-            RecipeError: always.
+            RecipeError: is added.
 
         """
 
@@ -110,8 +113,10 @@ def test_descriptions_of_fields_are_arguments_in_the_docstring_and_not_in_the_sc
         depth: int = Field(default=1, description="Layers.")
 
     assert Options.__doc__ is not None
-    assert Options.__doc__.endswith("RecipeError: always.\n\nArgs:\n    Width: Output width.\n")
-    assert Wider.__doc__ == "More options.\n\nArgs:\n    Width: Output width.\n    depth: Layers.\n"
+    raises = "\nRaises:\n    RecipeError: an argument is wrong; one line per wrong argument.\n"
+    arguments = "\n\nArgs:\n    Width: Output width.\n"
+    assert Options.__doc__ == f"Options of a model.{arguments}{raises}"
+    assert Wider.__doc__ == f"More options.{arguments}    depth: Layers.\n{raises}"
     assert Wider.model_json_schema()["description"] == "More options."
 
 

@@ -51,7 +51,7 @@ class _HouseStyle(ModelMetaclass):
 
 
 def _documented(model: type[BaseModel], doc: str | None) -> str | None:
-    """Return the docstring of a model with the descriptions of its fields."""
+    """Return the docstring of a model with the descriptions of its fields, and what it raises."""
     described = {f.alias or n: f.description for n, f in model.model_fields.items()}
     lines = [
         textwrap.fill(f"{name}: {text}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
@@ -61,16 +61,17 @@ def _documented(model: type[BaseModel], doc: str | None) -> str | None:
     if not doc or not lines:
         return doc
     words = inspect.cleandoc(doc).partition(_ARGS)[0]
-    return "\n".join([f"{words.rstrip()}\n\n{_ARGS.rstrip()}", *lines, ""])
+    return "\n".join([f"{words.rstrip()}\n\n{_ARGS.rstrip()}", *lines, "", *_RAISES, ""])
 
 
 _ARGS = "Args:\n"
+_RAISES = ("Raises:", "    RecipeError: an argument is wrong; one line per wrong argument.")
 
 
 class FrozenModel(BaseModel, metaclass=_HouseStyle):
     """An immutable pydantic model that rejects unknown keys and infinite numbers.
 
-    The descriptions of its fields appear as arguments in its docstring.
+    Its docstring lists the descriptions of its fields as arguments, and `RecipeError`.
 
     >>> from pydantic import Field
     >>> class Options(FrozenModel):
@@ -85,6 +86,10 @@ class FrozenModel(BaseModel, metaclass=_HouseStyle):
     <BLANKLINE>
     Args:
         width: Output width.
+    <BLANKLINE>
+    Raises:
+        RecipeError: an argument is wrong; one line per wrong argument.
+    <BLANKLINE>
 
     Raises:
         RecipeError: an argument is wrong; one line per wrong argument.

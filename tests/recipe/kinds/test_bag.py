@@ -1,7 +1,9 @@
 """A bag: the first values of a list."""
 
 import polars as pl
+import pytest
 
+from crosstower.errors import RecipeError
 from crosstower.recipe.kinds.bag import Bag
 from crosstower.recipe.kinds.kind import ListField
 
@@ -26,3 +28,8 @@ def test_a_bag_keeps_its_first_values() -> None:
     codes, counts = column.coder(state)(pl.Series([["c", "b", "a"], None]))
     assert (codes.tolist(), counts.tolist()) == ([5, 4], [2, 0])
     assert column.inputs("tags", state) == ListField("tags", 6, "tags", 2, "max", 5)
+
+
+def test_a_bag_has_no_target() -> None:
+    with pytest.raises(RecipeError, match=r"^Bag\.target: unknown key"):
+        Bag(target="item_id")  # type: ignore[call-arg]

@@ -21,6 +21,10 @@ class Categorical(Coded):
     """One value per row from a set, such as a user id or a city.
 
     Values are integers, strings, booleans or dates.
+
+    >>> city = Categorical(vocabulary=("Bonn", "Ulm"))
+    >>> city.coder(city.learner().finish())(pl.Series(["Ulm", "Rome", None])).tolist()
+    [4, 2, 1]
     """
 
     kind: Literal["categorical"] = "categorical"

@@ -20,14 +20,24 @@ class Cross(Kind):
     """Combination of single-valued columns, hashed into buckets.
 
     It belongs to the wide side of Wide & Deep; with `dim`, every model embeds it.
+
+    >>> Cross(columns=("country", "device"), hash_buckets=500).inputs("pair", None).size
+    503
     """
 
     rank: ClassVar[int] = 3
 
     kind: Literal["cross"] = "cross"
-    columns: tuple[str, ...] = Field(min_length=2)
-    hash_buckets: int = Field(default=100_000, ge=2, lt=2**31)
-    dim: int | None = Field(default=None, ge=1)
+    columns: tuple[str, ...] = Field(
+        min_length=2,
+        description="Two or more categorical or bucketised columns of the schema.",
+    )
+    hash_buckets: int = Field(
+        default=100_000, ge=2, lt=2**31, description="Number of hash buckets, in [2, 2³¹)."
+    )
+    dim: int | None = Field(
+        default=None, ge=1, description="Embedding width (default: only the wide side reads it)."
+    )
 
     @property
     def combines(self) -> tuple[str, ...]:

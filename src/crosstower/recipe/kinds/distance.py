@@ -23,6 +23,9 @@ class Distance(Number):
     """Distance in km on the surface of the earth, such as from a user to a restaurant.
 
     It is a number like `numeric`; a missing coordinate makes it missing.
+
+    >>> Distance(origin=("lat", "lon"), to=("shop_lat", "shop_lon")).sources("km_to_shop")
+    ('lat', 'lon', 'shop_lat', 'shop_lon')
     """
 
     kind: Literal["distance"] = "distance"

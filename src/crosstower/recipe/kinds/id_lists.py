@@ -75,7 +75,6 @@ class ListColumn(Coded):
     )
     max_len: Any = None
     pooling: Any = "mean"
-    target: Any = None
 
     def reader(self) -> Callable[[pl.Series], Cells]:
         """Return the reader of lists of ids."""
@@ -108,8 +107,7 @@ class ListColumn(Coded):
             state.length,
             self.pooling,
             self.dim,
-            self.target,
-            tuple(self.pooling_options().items()),
+            options=tuple(self.pooling_options().items()),
         )
 
     def pooling_options(self) -> dict[str, float]:

@@ -25,6 +25,12 @@ class Numeric(Number, Column):
     and variance 1. `bucketise` maps to one of `buckets` quantile ranges (or ranges between
     `boundaries`), embedded like a category. `none` keeps the number. A missing number becomes the
     mean and sets an indicator.
+
+    >>> age = Numeric()
+    >>> learner = age.learner()
+    >>> learner.add(pl.Series([20.0, 40.0]))
+    >>> age.coder(learner.finish())(pl.Series([20.0, 30.0, 40.0])).tolist()
+    [[-1.0], [0.0], [1.0]]
     """
 
     kind: Literal["numeric"] = "numeric"

@@ -54,11 +54,12 @@ class Sequence(ListColumn):
     keep_last: ClassVar[bool] = True
 
     kind: Literal["sequence"] = "sequence"
-    max_len: int = Field(default=50, ge=1)
+    max_len: int = Field(default=50, ge=1, description="Number of last values to keep, L.")
     pooling: str = Field(
         default="mean",
         min_length=1,
-        description="mean, sum, max, attention, gru, transformer, bsarec, hstu, target or bst.",
+        description="How embeddings `[L, D]` become one vector `[D]`: mean, sum, max, attention,"
+        " gru, transformer, bsarec, hstu, target or bst.",
     )
     blocks: int | None = Field(
         default=None, ge=1, le=64, description="transformer, bsarec, hstu: blocks (default 2)."
@@ -221,8 +222,8 @@ class Sequence(ListColumn):
 
     def inputs(self, name: str, state: ListState) -> ListField:
         """Return a field with a list of codes per row, and their ages if times are read."""
-        found = super().inputs(name, state)
-        return replace(found, ages=ages_name(name)) if self.times else found
+        ages = ages_name(name) if self.times else None
+        return replace(super().inputs(name, state), target=self.target, ages=ages)
 
     def pooling_options(self) -> dict[str, float]:
         """Return the options of the pooling that are given."""

@@ -33,13 +33,23 @@ class Text(Column):
     their mean. Its embeddings are trained with the model; `table` shares them between queries and
     items. Any other encoder gives frozen vectors: 'wordllama' (extra "text"), or one registered
     with `register_text_encoder`.
+
+    >>> title = Text(char_ngrams=None, max_len=4)
+    >>> title.coder(None)(pl.Series(["late show", None])).shape  # two words and one pair, padded
+    (2, 4)
     """
 
     rank: ClassVar[int] = 2
 
     kind: Literal["text"] = "text"
-    encoder: str = Field(default="hashed", min_length=1)
-    hash_buckets: int = Field(default=50_000, ge=1, lt=2**31)
+    encoder: str = Field(
+        default="hashed",
+        min_length=1,
+        description="hashed, wordllama, or a name given to `register_text_encoder`.",
+    )
+    hash_buckets: int = Field(
+        default=50_000, ge=1, lt=2**31, description="Number of hash buckets of n-grams."
+    )
     word_ngrams: int = Field(
         default=2, ge=1, le=3, description="Maximum number of words per n-gram."
     )

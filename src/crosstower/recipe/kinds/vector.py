@@ -23,14 +23,24 @@ from crosstower.values.moments import Moments
 
 @register_column("vector")
 class Vector(Column):
-    """A fixed-width list of numbers per row, such as a precomputed embedding."""
+    """A fixed-width list of numbers per row, such as a precomputed embedding.
+
+    >>> image = Vector(width=2, normalise="l2")
+    >>> state = image.learner().finish()
+    >>> image.coder(state)(pl.Series([[3.0, 4.0]])).tolist()
+    [[0.6, 0.8]]
+    """
 
     rank: ClassVar[int] = 1
     State: ClassVar[Any] = Standardised
 
     kind: Literal["vector"] = "vector"
-    width: int = Field(ge=1, description="Length of the lists.")
-    normalise: Literal["standardise", "l2", "none"] = "standardise"
+    width: int = Field(ge=1, description="Number of components of each vector.")
+    normalise: Literal["standardise", "l2", "none"] = Field(
+        default="standardise",
+        description="standardise: by the mean and standard deviation of all components; l2: to unit"
+        " length; none: as given.",
+    )
 
     def reader(self) -> Callable[[pl.Series], Cells]:
         """Return the reader of vectors."""
