@@ -1,8 +1,10 @@
 """Every public name says what it is, lists its arguments, and has an example that runs."""
 
+import ast
 import importlib
 import inspect
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +13,9 @@ import pytest
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
+import crosstower as ct
 from crosstower.client.responses import Response
+from crosstower.recipe.frozen import FrozenModel
 
 from .test_public_names import FACES
 
@@ -25,13 +29,7 @@ SHOWN = "\n".join(
 ALIASES = {"crosstower.evaluation.metrics": "metrics", "crosstower.data.datasets.worlds": "worlds"}
 SECTIONS = {"kind", "name"}  # discriminators of sections, which have one value each
 WITHOUT_EXAMPLE = {
-    "FunnelReport", "PolicyReport", "BlendResult", "IndexFacts",  # results of functions shown
-    "ImplicitAls", "MilvusIndex", "PgvectorIndex",  # need an optional package
-    "Catalogue", "IndexItems",  # used by engines of one's own, as in docs/extending.md
-    "Distance", "Sequence", "Text", "Vector",
-}  # fmt: skip
-WITHOUT_ARGUMENTS = {
-    "Bag", "Cross", "Distance", "Numeric", "Sequence", "Text", "Vector",
+    "FunnelReport", "PolicyReport", "BlendResult",  # results of functions shown
 }  # fmt: skip
 
 
@@ -78,13 +76,12 @@ def texts(value: Any) -> str:
 
 @pytest.mark.parametrize(("face", "value"), public())
 def test_a_public_name_is_documented(face: str, value: Any) -> None:
-    name, text = value.__name__, inspect.getdoc(value) or ""
+    text = inspect.getdoc(value) or ""
     first = text.split("\n")[0]
     assert first, "no docstring"
     assert len(first) <= 100
-    if name not in WITHOUT_ARGUMENTS:
-        missing = [a for a in arguments(value) if not re.search(rf"^\s+{a}: ", text, re.M)]
-        assert missing == [], "arguments without a description"
+    missing = [a for a in arguments(value) if not re.search(rf"^\s+{a}: ", text, re.M)]
+    assert missing == [], "arguments without a description"
 
 
 @pytest.mark.parametrize(("face", "value"), public())
@@ -94,3 +91,75 @@ def test_a_public_name_has_an_example_that_runs(face: str, value: Any) -> None:
     shown = re.search(rf"\b{re.escape(path)}\b", SHOWN) is not None
     exempt = is_interface(value) or is_data(value) or value.__name__ in WITHOUT_EXAMPLE
     assert exempt or shown or ">>>" in texts(value)
+
+
+def classes() -> list[Any]:
+    return [p for p in public() if inspect.isclass(p.values[1])]
+
+
+@pytest.mark.parametrize(("face", "value"), classes())
+def test_a_public_class_says_what_its_construction_raises(face: str, value: type) -> None:
+    if not is_interface(value) and can_raise(value):
+        assert re.search("^Raises:$", inspect.getdoc(value) or "", re.M)
+
+
+def can_raise(value: type) -> bool:
+    """Return whether making an object, or its nested `Config`, has a `raise` of ours.
+
+    The metaclass of a `FrozenModel` reports every wrong argument.
+    """
+    if issubclass(value, FrozenModel):
+        return True
+    own = [one for one in value.__mro__ if one.__module__.startswith("crosstower.")]
+    nested = [one for base in own for one in vars(base).values() if inspect.isclass(one)]
+    return any(raises_at_construction(one) for one in (*own, *nested))
+
+
+def raises_at_construction(value: type) -> bool:
+    """Return whether constructors and validators, or what they call in their file, raise."""
+    if not value.__module__.startswith("crosstower."):
+        return False
+    module = sys.modules[value.__module__]
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+    functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
+    (body,) = [n for n in ast.walk(tree) if is_class(n, value.__qualname__.rpartition(".")[2])]
+    methods = {n.name: n for n in body.body if isinstance(n, ast.FunctionDef)}
+    todo = [n for n in methods.values() if n.name in CONSTRUCTORS or is_validator(n)]
+    seen = set[str]()
+    while todo:
+        for node in ast.walk(todo.pop()):
+            if isinstance(node, ast.Raise):
+                return True
+            name = called(node)
+            if name not in seen:
+                seen.add(name)
+                todo += [known[name] for known in (functions, methods) if name in known]
+    return False
+
+
+def test_the_rule_of_raises_reads_validators_and_helpers_in_the_file() -> None:
+    assert raises_at_construction(ct.models.AutoInt.Config)  # by a validator
+    assert raises_at_construction(ct.retrieval.MilvusIndex)  # by a function it calls
+    assert not raises_at_construction(ct.nn.CrossFull)
+
+
+CONSTRUCTORS = {"__new__", "__init__", "__post_init__"}
+
+
+def is_class(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.ClassDef) and node.name == name
+
+
+def is_validator(function: ast.FunctionDef) -> bool:
+    return any("_validator" in ast.unparse(d) for d in function.decorator_list)
+
+
+def called(node: ast.AST) -> str:
+    """Return the name of a function of the file, or of a method of the object, that is called."""
+    match node:
+        case ast.Call(func=ast.Name(id=name)):
+            return name
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name)):
+            return name
+        case _:
+            return ""

@@ -41,6 +41,9 @@ class AutoInt(nn.Module):
         layout: fields, numbers and heads, from a fitted encoder.
         config: options of the model.
 
+    Raises:
+        RecipeError: from `Config`: `attention_heads` does not divide `attention_width`.
+
     """
 
     class Config(FrozenModel):

@@ -45,6 +45,9 @@ class MaskNet(nn.Module):
         layout: fields, numbers and heads, from a fitted encoder.
         config: options of the model.
 
+    Raises:
+        RecipeError: from `Config`: an option of parallel blocks in a serial model.
+
     """
 
     class Config(FrozenModel):

@@ -21,6 +21,12 @@ class ImplicitAls:
     `ImplicitAls.fit(histories, ...)` needs the package; `recommend` then takes it like any other
     baseline.
 
+    >>> histories = sparse.csr_array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1]], dtype=np.float32)
+    >>> als = ImplicitAls.fit(histories, factors=2)
+    >>> first = sparse.csr_array([[1, 0, 0, 0]], dtype=np.float32)  # a user of item 0 alone
+    >>> als.scores(first).argsort()[0, -2:].tolist()
+    [1, 0]
+
     Args:
         model: a fitted model of implicit.
 

@@ -30,6 +30,12 @@ _FEW = 50  # items whose cells are read one by one
 class Catalogue:
     """Items by place: place i of the vectors is row i here. A removed item keeps its place.
 
+    >>> films = Catalogue(["alien", "brazil", "cube"], pl.DataFrame({"year": [1979, 1985, 1997]}))
+    >>> films.allowed("year < 1990").tolist()
+    [0, 1]
+    >>> films.remove(["alien"]).tolist(), len(films), films.places_of(["cube", "dune"]).tolist()
+    ([0], 2, [2, -1])
+
     Args:
         ids: item ids, integers or text, each once.
         attributes: columns to filter by, a row an item.

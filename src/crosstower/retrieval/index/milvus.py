@@ -62,8 +62,21 @@ class MilvusIndex:
     The token of a server (user:password) is read from the environment variable
     CROSSTOWER_MILVUS_TOKEN. `Index.build(ids, vectors, kind="milvus", uri=...)` makes one.
 
+    It needs the extra "milvus", and a server unless `uri` is a file.
+
+    >>> uri = "http://localhost:19530"
+    >>> index = MilvusIndex.build(uri, "films", [7, 9], np.eye(2))  # doctest: +SKIP
+    >>> hits = index.search(np.array([[0.0, 1.0]]), k=1)  # doctest: +SKIP
+    >>> hits.ids(0).to_list()  # doctest: +SKIP
+    [9]
+
     Args:
         address: server or file, and collection.
+
+    Raises:
+        QueryError: the package pymilvus is not installed.
+        RunError: there is no such collection, another program made it, or the server cannot be
+            reached.
 
     """
 

@@ -70,9 +70,22 @@ class PgvectorIndex:
     items that fulfil a condition are scored one by one instead, and so are all of them if the graph
     finds fewer than k.
 
+    It needs the extra "postgres", and a database with pgvector.
+
+    >>> options = PgvectorIndex.Options(url="postgresql://shop@localhost/shop", m=32)
+    >>> vectors = [[1.0, 0.0], [0.0, 1.0]]
+    >>> index = PgvectorIndex.build([7, 9], vectors, options=options)  # doctest: +SKIP
+    >>> index.search(vectors[1:], k=1).ids(0).to_list()  # doctest: +SKIP
+    [9]
+
     Args:
         address: database, table and settings of the search.
         session: of the database; a new one if None.
+
+    Raises:
+        QueryError: there is no address of a database, or a package is not installed.
+        RunError: there is no such table.
+        IndexUnavailableError: the database cannot be reached.
 
     """
 

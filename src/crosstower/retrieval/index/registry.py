@@ -22,6 +22,10 @@ from crosstower.retrieval.index.index import ItemIndex
 class IndexItems:
     """Input of an index build: ids, vectors and attributes of items.
 
+    >>> items = IndexItems([7, 9], np.eye(2, dtype=np.float32))
+    >>> build_engine("exact", items).search(items.vectors, k=1).ids(1).to_list()
+    [9]
+
     Args:
         ids: `[N]` integers or text, each once.
         vectors: `[N, D]`, finite.
