@@ -327,3 +327,8 @@ def test_cells_of_items_are_cleaned_once(
     cleaned.clear()
     film_funnel.recommend(4, query={"device": "tv", "hour": 2})
     assert not {"film", "genre", "year"} & set(cleaned)
+
+
+def test_a_funnel_is_one_line(funnel: Funnel, rentals: Runs) -> None:
+    runs = f"'{rentals.retrieval.folder}', '{rentals.ranking.folder}'"
+    assert repr(funnel) == f"Funnel({runs}; 50 candidates)"

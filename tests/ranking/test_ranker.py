@@ -95,3 +95,8 @@ def test_chunks_left_unread_stop_the_thread_that_reads(
     assert reading
     scores.close()  # type: ignore[attr-defined]
     assert not any(thread.is_alive() for thread in reading)
+
+
+def test_a_ranker_is_one_line(run: Run) -> None:
+    shown = f"Ranker('{run.folder}': logistic_regression, seed 1; click, watch_time)"
+    assert repr(Ranker.open(run, model="logistic_regression", seed=1)) == shown

@@ -173,3 +173,8 @@ def test_a_query_without_a_direction_gets_popular_items(
 def test_a_history_that_is_no_list_is_refused(history: Any, film_run: Run) -> None:
     with pytest.raises(QueryError, match="history: expected a list of item ids, got "):
         Retriever.open(film_run).recommend(history=history)
+
+
+def test_a_retriever_is_one_line(film_run: Run) -> None:
+    shown = f"Retriever('{film_run.folder}': two_tower, seed 0; items by film)"
+    assert repr(Retriever.open(film_run)) == shown

@@ -66,6 +66,11 @@ class Funnel:
     candidates: int
     rules: Rules = field(default_factory=Rules)
 
+    def __repr__(self) -> str:
+        """Return one line: both runs, and the number of candidates."""
+        retrieval, ranking = self.retriever.run.place, self.ranking.place
+        return f"Funnel('{retrieval}', '{ranking}'; {self.candidates:,} candidates)"
+
     @staticmethod
     def open(
         retrieval: Run | str | Path,

@@ -45,6 +45,11 @@ class Ranker:
     name: str
     seed: int
 
+    def __repr__(self) -> str:
+        """Return one line: run, model, seed and tasks."""
+        tasks = ", ".join(self.run.recipe.schema_.tasks)
+        return f"Ranker('{self.run.place}': {self.name}, seed {self.seed}; {tasks})"
+
     @staticmethod
     def open(
         run: Run | HasStages | str | Path, *, model: str | None = None, seed: int | None = None

@@ -64,6 +64,11 @@ class Retriever:
     seed: int
     index_folder: Path
 
+    def __repr__(self) -> str:
+        """Return one line: run, model, seed, and the column of the items."""
+        item = retrieval_section_of(self.run.recipe).item
+        return f"Retriever('{self.run.place}': {self.name}, seed {self.seed}; items by {item})"
+
     @staticmethod
     def open(
         run: Run | HasStages | str | Path, *, model: str | None = None, seed: int | None = None

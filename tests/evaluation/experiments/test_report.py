@@ -1,11 +1,14 @@
 import json
 import math
+from dataclasses import replace
+from html import escape, unescape
 
 import pytest
 
 from crosstower.evaluation.experiments.analysis import experiment_report
 from crosstower.evaluation.experiments.lifts import Lift, Mean
 from crosstower.evaluation.experiments.report import ArmComparison
+from crosstower.evaluation.experiments.report_tables import tables_of
 
 from ...fixtures.experiment_log import events, experiment
 
@@ -40,3 +43,21 @@ def test_a_report_is_json() -> None:
     assert plain["lifts"][0]["lift"]["low"] == report.lifts[0].lift.low
     assert plain["ratio"]["mismatch"] is False
     assert plain["until"].startswith("2026-11-0")
+
+
+def test_a_notebook_shows_verdicts_and_tables_escaped() -> None:
+    report = replace(experiment_report(events(users=100), experiment()), name="likes<b>")
+    html = report._repr_html_()
+    assert "likes&lt;b&gt;: 2026-11-01 to 2026-11-0" in html
+    for table in tables_of(report):
+        assert f"<b>{table.title}</b>" in html
+        assert all(escape(cell) in html for row in table.rows for cell in row)
+    for words in (*report.verdicts, *report.notes):
+        assert words in unescape(html)
+
+
+def test_a_report_is_one_line_in_a_terminal() -> None:
+    report = experiment_report(events(users=100), experiment())
+    users = ", ".join(f"{arm} {count}" for arm, count in report.users.items())
+    until = f"{report.until:%Y-%m-%d %H:%M}"
+    assert repr(report) == f"ExperimentReport('likes' until {until}: users {users})"

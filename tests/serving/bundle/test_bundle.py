@@ -85,3 +85,11 @@ def test_a_stage_of_a_bundle_is_opened_like_a_run(
     only = make_bundle([film_run], tmp_path / "only")
     with pytest.raises(BundleError, match="only: only retrieves; make a bundle with a ranking run"):
         Ranker.open(only)
+
+
+def test_a_bundle_is_one_line(bundle: Bundle) -> None:
+    retrieval, ranking = bundle.manifest.retrieval, bundle.manifest.ranking
+    assert retrieval is not None
+    assert ranking is not None
+    stages = f"retrieval {retrieval.model}, ranking {ranking.model}"
+    assert repr(bundle) == f"Bundle('{bundle.folder}': version {bundle.version}; {stages})"

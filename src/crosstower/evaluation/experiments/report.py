@@ -9,6 +9,7 @@ from typing import Any
 from crosstower.evaluation.experiments.interleaving import Preference
 from crosstower.evaluation.experiments.lifts import Lift
 from crosstower.evaluation.experiments.sample_ratio import SampleRatio
+from crosstower.evaluation.reports.notebook import html_table
 from crosstower.values.json_values import json_values
 
 
@@ -115,3 +116,19 @@ class ExperimentReport:
         if self.ratio is not None:
             found["ratio"]["mismatch"] = self.ratio.mismatch
         return json_values(found)
+
+    def __repr__(self) -> str:
+        """Return one line: the experiment, its arms with their users, and its last event."""
+        arms = ", ".join(f"{arm} {users:,}" for arm, users in self.users.items())
+        return f"ExperimentReport('{self.name}' until {self.until:%Y-%m-%d %H:%M}: users {arms})"
+
+    def _repr_html_(self) -> str:
+        """Return the verdicts and the tables of the report, for notebooks."""
+        from crosstower.evaluation.experiments import report_tables  # noqa: PLC0415 - reads it
+
+        title = f"{self.name}: {self.start:%Y-%m-%d} to {self.until:%Y-%m-%d %H:%M}"
+        notes = (*self.verdicts, *(f"Note: {note}" for note in self.notes))
+        tables = [
+            html_table(one.title, one.names, one.rows) for one in report_tables.tables_of(self)
+        ]
+        return "".join([html_table(title, [], [], notes=notes), *tables])

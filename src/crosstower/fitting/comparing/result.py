@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from crosstower.evaluation.metrics.paired_tests import PairedTest
 from crosstower.evaluation.metrics.registry import title_of
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.evaluation.reports.content import SeedHistory
+from crosstower.evaluation.reports.notebook import html_table
 from crosstower.values.json_values import json_values
 
 
@@ -102,6 +104,25 @@ class Comparison:
         """Return one line: the runs and the tasks."""
         tasks = ", ".join(task.name for task in self.tasks)
         return f"Comparison({' vs '.join(self.runs)}: {tasks})"
+
+    def _repr_html_(self) -> str:
+        """Return the metrics per task and run, and the findings, as a table, for notebooks."""
+        from crosstower.fitting.comparing.page import sentences_of  # noqa: PLC0415 - reads results
+
+        names = list(dict.fromkeys(name for task in self.tasks for name in task.shown()))
+        rows = [
+            [task.name if place == 0 else "", run, *(_cell(metrics.get(name)) for name in names)]
+            for task in self.tasks
+            for place, (run, metrics) in enumerate(task.metrics.items())
+        ]
+        counts = "; ".join(f"{task.name}, {task.rows:,} {task.unit}" for task in self.tasks)
+        title = f"{' · '.join(self.runs)}: {counts}"
+        notes = (*sentences_of(self), *self.notes)
+        return html_table(title, ["task", "run", *map(title_of, names)], rows, notes=notes)
+
+
+def _cell(found: Summary | None) -> str:
+    return "–" if found is None or math.isnan(found.mean) else str(found)
 
 
 def plain_test(test: PairedTest) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from crosstower.evaluation.reports.notebook import html_table
 from crosstower.fitting.tuning.folder import PAGE, TRIALS, TUNED
 from crosstower.fitting.tuning.space import encoded
 from crosstower.fitting.tuning.study import Study, error_of, state_of
@@ -60,6 +61,33 @@ class TuneResult:
             f"TuneResult('{self.folder}': {self.trials.height} trials, {self.monitor}"
             f" {self.value:.4f} in trial {self.best})"
         )
+
+    def _repr_html_(self) -> str:
+        """Return the options of the best trial and their importance as a table, for notebooks."""
+        best = self.trials.row(by_predicate=pl.col("trial") == self.best, named=True)
+        rows = [
+            [name, _shown(best[name]), _share(self.importance.get(name))]
+            for name in self.trials.columns
+            if name not in _FACTS
+        ]
+        title = (
+            f"{self.recipe.name}: {self.monitor} {self.value:.4f} in trial {self.best} of"
+            f" {self.trials.height} trials, valid rows"
+        )
+        names = ["option", "best value", "importance"]
+        return html_table(title, names, rows, links=[self.page, self.tuned, self.run.report])
+
+
+_FACTS = {"trial", "state", "value", "epochs", "seconds", "start", "error"}
+"""Columns of the trials that are no options."""
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _share(importance: float | None) -> str:
+    return "–" if importance is None else f"{importance:.0%}"
 
 
 def trials_frame(study: Study, keys: Sequence[str]) -> pl.DataFrame:

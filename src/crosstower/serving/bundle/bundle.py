@@ -58,6 +58,12 @@ class Bundle:
     folder: Path
     manifest: BundleManifest
 
+    def __repr__(self) -> str:
+        """Return one line: folder, version, and the model of each stage."""
+        found = (("retrieval", self.manifest.retrieval), ("ranking", self.manifest.ranking))
+        stages = ", ".join(f"{stage} {run.model}" for stage, run in found if run is not None)
+        return f"Bundle('{self.place}': version {self.version}; {stages})"
+
     @staticmethod
     def open(folder: str | Place, *, check: bool = True) -> Bundle:
         """Open a bundle; one at an address is copied into the cache (`CROSSTOWER_CACHE`).
