@@ -28,9 +28,6 @@ SHOWN = "\n".join(
 
 ALIASES = {"crosstower.evaluation.metrics": "metrics", "crosstower.data.datasets.worlds": "worlds"}
 SECTIONS = {"kind", "name"}  # discriminators of sections, which have one value each
-WITHOUT_EXAMPLE = {
-    "FunnelReport", "PolicyReport", "BlendResult",  # results of functions shown
-}  # fmt: skip
 
 
 def public() -> list[Any]:
@@ -89,8 +86,21 @@ def test_a_public_name_has_an_example_that_runs(face: str, value: Any) -> None:
     prefix = face.removeprefix("crosstower").removeprefix(".")
     path = ".".join(["ct", ALIASES.get(face, prefix), value.__name__]).replace("..", ".")
     shown = re.search(rf"\b{re.escape(path)}\b", SHOWN) is not None
-    exempt = is_interface(value) or is_data(value) or value.__name__ in WITHOUT_EXAMPLE
+    exempt = is_interface(value) or is_data(value)
     assert exempt or shown or ">>>" in texts(value)
+
+
+DECORATORS = "register_"
+CALLED = [
+    name
+    for name in ct.__all__
+    if inspect.isfunction(getattr(ct, name)) and not name.startswith(DECORATORS)
+]
+
+
+@pytest.mark.parametrize("name", [*CALLED, "Bundle", "Funnel", "Ranker", "Retriever", "Run"])
+def test_help_shows_how_to_call_what_needs_a_run(name: str) -> None:
+    assert re.search(rf"\b{name}(\.open)?\(", inspect.getdoc(getattr(ct, name)) or "")
 
 
 def classes() -> list[Any]:

@@ -51,6 +51,13 @@ from crosstower.values.json_values import json_values
 class BlendResult:
     """A blend and its effect, from `blend_run`.
 
+    >>> import crosstower as ct
+    >>> result = ct.blend_run("runs/clicks", ct.Blend(weights={"click": 1}), user="user", k=3)
+    >>> result
+    BlendResult(click 1; 3 orders, 'runs/clicks/blend.html')
+    >>> [order.name for order in result.orders]
+    ['blend', 'click alone', 'shuffled']
+
     Args:
         blend: weights and transforms.
         comparison: specification of the comparison.
@@ -123,6 +130,10 @@ def blend_run(
 
     Transforms and tuned weights are fitted on the validation rows; metrics are of the test rows.
     From then on scoring (`Run.predict`, `crosstower predict`) returns the blended score.
+
+    >>> import crosstower as ct
+    >>> ct.blend_run("runs/clicks", ct.Blend(weights={"click": 1}), user="user", k=3)
+    BlendResult(click 1; 3 orders, 'runs/clicks/blend.html')
 
     Args:
         run: a finished ranking run, or its folder.

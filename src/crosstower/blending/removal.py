@@ -17,6 +17,11 @@ def remove_blend(run: Run | str | Path) -> Run:
 
     `crosstower fit --resume RUN` restores a blend of the recipe.
 
+    >>> import crosstower as ct
+    >>> _ = ct.blend_run("runs/clicks", ct.Blend(weights={"click": 1}), user="user")
+    >>> ct.remove_blend("runs/clicks")
+    Run('runs/clicks': wide_deep, 1 seed, 360 rows)
+
     Args:
         run: a ranking run, or its folder.
 

@@ -75,6 +75,24 @@ def fit(
 ) -> Run:
     """Train a recipe's model and its baselines, evaluate them once on the test rows.
 
+    >>> import crosstower as ct
+    >>> import polars as pl
+    >>> films = ["alien", "brazil", "cube"]
+    >>> rows = {"user": [1, 2, 3] * 40, "film": films * 40, "click": [0, 1, 1, 0] * 30}
+    >>> columns = {"user": ct.Categorical(), "film": ct.Categorical()}
+    >>> recipe = ct.Recipe(
+    ...     schema=ct.Schema(columns=columns, tasks={"click": ct.Binary()}),
+    ...     model={"name": "mlp", "hidden": [16]},
+    ...     training=ct.Training(epochs=2),
+    ... )
+    >>> run = ct.fit(recipe, data=pl.DataFrame(rows), quiet=True)
+    >>> list(run.metrics["tasks"]["click"])
+    ['mlp', 'logistic_regression', 'Constant base rate']
+    >>> run.predict(pl.DataFrame({"user": [1, 2], "film": ["brazil", "cube"]})).columns
+    ['click__prediction']
+
+    A recipe may be a file, whose run is trained in `runs/NAME`: `ct.fit("clicks.yaml", seeds=5)`.
+
     Args:
         recipe: a YAML file, a `Recipe`, or a `Schema` (then everything else is default). To resume
             a run its folder will do.

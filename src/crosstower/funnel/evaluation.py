@@ -92,6 +92,11 @@ def evaluate_funnel(
     retrieval recipe has sources, the last of the ranker's lists is also made without each. All
     exclude the user's history if the retrieval recipe does.
 
+    >>> import crosstower as ct
+    >>> report = ct.evaluate_funnel(ct.Funnel.open("runs/items", "runs/clicks"), k=3)
+    >>> [stage.name for stage in report.stages][:3]
+    ['popular', 'retrieved', 'ranked']
+
     Args:
         funnel: an open funnel.
         k: length of the lists, at most the funnel's candidates.

@@ -66,6 +66,11 @@ def retrieval_features(
     sources, of earlier rows only. The history of a row is its user's positives strictly
     before the row: those of the run, and after their end those of `data`, as in a server.
 
+    >>> import crosstower as ct
+    >>> found = ct.retrieval_features("runs/items", "july.parquet")
+    >>> found.frame.columns[-1], found.trained
+    ('retrieval.score', 0)
+
     Args:
         run: a retrieval run, or its folder; its recipe has a time column, and splits by time.
         data: rows with the query columns of the retrieval recipe, user, item and time: a path, or a

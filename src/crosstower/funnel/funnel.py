@@ -48,6 +48,13 @@ CANDIDATES = 200
 class Funnel:
     """An open funnel: retrieves candidates per query and ranks them, from `Funnel.open`.
 
+    >>> import crosstower as ct
+    >>> funnel = ct.Funnel.open("runs/items", "runs/clicks", candidates=8)
+    >>> funnel
+    Funnel('runs/items', 'runs/clicks'; 8 candidates)
+    >>> funnel.recommend(7, k=3)["rank"].to_list()
+    [1, 2, 3]
+
     The order is by the ranker's blend, or by the prediction of its first task (higher is better) if
     it has none; the diversity of the blend reorders the first positions.
 

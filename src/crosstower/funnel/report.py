@@ -84,6 +84,11 @@ class Lift:
 class FunnelReport:
     """An evaluated funnel, from `evaluate_funnel`.
 
+    >>> import crosstower as ct
+    >>> report = ct.evaluate_funnel(ct.Funnel.open("runs/items", "runs/clicks"), k=3)
+    >>> list(report.stage("ranked").metrics)
+    ['recall@3', 'ndcg@3', 'mrr@3', 'hit_rate@3']
+
     Args:
         retrieval: folder of the retrieval run.
         ranking: folder of the ranking run.

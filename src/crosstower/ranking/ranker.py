@@ -34,6 +34,13 @@ from crosstower.training.run import BLEND, CALIBRATION, HasStages, Run
 class Ranker:
     """One model of a ranking run, opened to score rows.
 
+    >>> import crosstower as ct
+    >>> ranker = ct.Ranker.open("runs/clicks")
+    >>> ranker
+    Ranker('runs/clicks': wide_deep, seed 0; click)
+    >>> ranker.predict(pl.DataFrame({"user": [7, 7], "film": ["brazil", "ikiru"]})).shape
+    (2, 1)
+
     Args:
         run: the run of the ranker.
         name: one of the run's models.

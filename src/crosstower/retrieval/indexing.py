@@ -32,7 +32,7 @@ _ANN_FROM = 20_000
 class IndexFacts:
     """Size, speed and recall of an index, from `build_index`.
 
-    >>> facts = IndexFacts("ann", {}, 50_000, 64, 2.1, 0.993, 9_000.0, 15.4, "runs/films/index")
+    >>> facts = IndexFacts("ann", {}, 50_000, 64, 2.1, 0.993, 9_000.0, 15.4, "films.index")
     >>> f"{facts.kind}: recall@10 {facts.recall:.3f}, {facts.queries_per_second:,.0f} queries/s"
     'ann: recall@10 0.993, 9,000 queries/s'
 
@@ -64,6 +64,11 @@ def build_index(
     retriever: Retriever, *, kind: str = "exact", options: Mapping[str, Any] | None = None
 ) -> IndexFacts:
     """Build and write the index of a run; an existing one is replaced at the end.
+
+    >>> import crosstower as ct
+    >>> facts = ct.retrieval.build_index(ct.Retriever.open("runs/items"))
+    >>> facts.kind, facts.items, facts.recall
+    ('exact', 10, 1.0)
 
     Args:
         retriever: an open run.

@@ -51,6 +51,15 @@ _NAMED = 10_000  # ids that a misspelt one is compared with
 class Retriever:
     """A trained retriever: one model of a retrieval run, from `Retriever.open`.
 
+    >>> import crosstower as ct
+    >>> retriever = ct.Retriever.open("runs/items")
+    >>> retriever
+    Retriever('runs/items': two_tower, seed 0; items by film)
+    >>> retriever.recommend(7, k=3).columns
+    ['rank', 'item_id', 'score']
+    >>> retriever.similar("heat", k=3).height
+    3
+
     Args:
         run: the run of the retriever.
         name: one of the run's models.

@@ -1,13 +1,16 @@
 """Tuning from a recipe to a tested winner: what it writes, continues, refuses and survives."""
 
+import inspect
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -297,3 +300,12 @@ def test_ctrl_c_in_python_says_how_to_go_on(here: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(trial_run.OneTraining, "train", stopped)
     with pytest.raises(TrainingInterruptedError, match="run the same command to continue"):
         tune("small.yaml", trials=2, quiet=True)
+
+
+def test_the_example_of_the_docstring_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = inspect.cleandoc(tune.__doc__ or "").partition("Example::")[2].partition("Args:")[0]
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(textwrap.dedent(text), found)
+    assert found["result"].trials.height == 2
+    assert found["run"].tested

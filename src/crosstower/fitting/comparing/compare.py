@@ -21,6 +21,13 @@ def compare(runs: Sequence[Run | str | Path], *, page: Place | None = None) -> C
     AUC is compared by DeLong's test, log loss, RMSE and MAE by their paired rows, and lists by a
     bootstrap over users or queries. Runs of other test rows are refused.
 
+    >>> import crosstower as ct
+    >>> comparison = ct.compare(["runs/clicks", "runs/clicks-mlp"])
+    >>> comparison
+    Comparison(clicks vs clicks-mlp: click)
+    >>> comparison.tests()["metric"].to_list()
+    ['auc', 'log_loss', 'ndcg@10']
+
     Args:
         runs: two or more, of rankers or of retrievers; the first one is the reference.
         page: HTML file to write, with tables and learning curves.

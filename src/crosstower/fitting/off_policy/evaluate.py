@@ -60,6 +60,13 @@ def evaluate_policy(
     doubly robust (formulas: `fitting.off_policy.estimators`). Other columns keep their values,
     so a column that depends on both row and action keeps the value of the logged action.
 
+    >>> import crosstower as ct
+    >>> report = ct.evaluate_policy(
+    ...     "runs/clicks", action="film", propensity="propensity", data="july.parquet"
+    ... )
+    >>> list(report.policies)
+    ['logged', 'model', 'uniform']
+
     Args:
         run: of a ranker, or its folder; its main model with its first seed is used.
         action: column of the logged action, such as an item id.

@@ -65,6 +65,15 @@ class Gain:
 class PolicyReport:
     """Estimated value of a run's policy, compared with the log and with uniform actions.
 
+    >>> import crosstower as ct
+    >>> report = ct.evaluate_policy(
+    ...     "runs/clicks", action="film", propensity="propensity", data="july.parquet"
+    ... )
+    >>> report
+    PolicyReport(click per row, 180 rows, 10 actions; logged, model, uniform)
+    >>> report.gains["model"].estimator
+    'doubly robust'
+
     Args:
         facts: arguments of the evaluation.
         rows: number of rows.

@@ -58,6 +58,22 @@ def tune(
     The same call continues an interrupted run, or one that has more `trials` now. The first trial
     has the recipe's own values, so the result is never worse on validation rows.
 
+    Example::
+
+        import crosstower as ct
+
+        world = ct.worlds.make("app_installs", rows=1_000)
+        recipe = ct.Recipe(
+            schema=world.schema,
+            model={"name": "mlp", "hidden": [16]},
+            training=ct.Training(epochs=1),
+            evaluation=ct.Evaluation(baselines=[]),
+            tune={"space": {"training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}},
+        )
+        result = ct.tune(recipe, data=world.frame, trials=2, out="runs/tuned")
+        print(result.value, result.recipe.training.learning_rate)
+        run = result.run  # of the best recipe, tested once
+
     Args:
         recipe: a YAML file, a `Recipe` or a `Schema`. Its `tune` section has the options to search;
             without one, there is a default space per model.

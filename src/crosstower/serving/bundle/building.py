@@ -73,6 +73,12 @@ def make_bundle(
 ) -> Bundle:
     """Write a folder that has everything a server needs, and open it.
 
+    >>> import crosstower as ct
+    >>> ct.make_bundle("runs/items", "items.bundle")
+    Bundle('items.bundle': version ...; retrieval two_tower)
+
+    With a ranker: `ct.make_bundle(["runs/items", "runs/clicks"], "clicks.bundle")`.
+
     Args:
         runs: one that retrieves, one that ranks, or both, in any order; each is there with its
             main model. One run may be given by itself.

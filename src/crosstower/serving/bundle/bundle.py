@@ -49,6 +49,13 @@ HELD_OUT = "held_out.parquet"
 class Bundle:
     """A bundle: a folder with a retrieval run, a ranking run, or both, for serving.
 
+    >>> import crosstower as ct
+    >>> ct.make_bundle("runs/items", "items.bundle").manifest.stages
+    ['retrieve']
+    >>> bundle = ct.Bundle.open("items.bundle")
+    >>> bundle.retriever().recommend(7, k=3).height
+    3
+
     Args:
         folder: of the bundle, from `make_bundle`; of its local copy if it is at an address.
         manifest: content of `manifest.json`.
