@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 _FILMS = ("alien", "brazil", "cube", "dune", "eden", "fargo", "gilda", "heat", "ikiru", "jaws")
-_NEEDS_A_FOLDER = ("runs/", "ct.fit(")
+_NEEDS_A_FOLDER = ("runs/", "ct.fit(", "mkdtemp(")
 
 
 @pytest.fixture(autouse=True)
 def folder_of_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give an example that trains or opens a run a folder of its own, with the runs in it."""
+    """Give an example that writes files or opens a run a folder of its own, with the runs in it."""
     examples = getattr(getattr(request.node, "dtest", None), "examples", [])
     source = "".join(example.source for example in examples)
     if not any(words in source for words in _NEEDS_A_FOLDER):

@@ -19,6 +19,15 @@ class TaskGradients:
 
     `values[t][p]` is dense, or the values of a sparse gradient with the rows `rows[p]`, the same
     for all tasks. It is None if the task does not depend on the parameter.
+
+    >>> w = nn.Parameter(torch.zeros(2))
+    >>> losses = [w @ torch.tensor([3.0, 4.0]), w @ torch.tensor([-1.0, 2.0])]
+    >>> gradients = TaskGradients.of(losses, [w])
+    >>> gradients.norm(0, [0]), gradients.dot(0, 1, [0])
+    (5.0, 5.0)
+    >>> gradients.write([1.0, 2.0])  # the sum with these weights
+    >>> w.grad.tolist()
+    [1.0, 8.0]
     """
 
     parameters: Sequence[nn.Parameter]
@@ -109,6 +118,13 @@ def project_conflicts(gradients: TaskGradients, order: Sequence[Sequence[int]]) 
     Yu et al. 2020, "Gradient Surgery for Multi-Task Learning", algorithm 1: for i and each j ≠ i in
     random order, if g_i · g_j < 0: g_i ← g_i - (g_i · g_j / ‖g_j‖²) g_j, with the original g_j.
     Only parameters that both tasks share are projected.
+
+    >>> w = nn.Parameter(torch.zeros(2))
+    >>> losses = [w @ torch.tensor([1.0, 0.0]), w @ torch.tensor([-1.0, 1.0])]
+    >>> gradients = TaskGradients.of(losses, [w])
+    >>> project_conflicts(gradients, order=[[1], [0]])
+    >>> [values[0].tolist() for values in gradients.values]
+    [[0.5, 0.5], [0.0, 1.0]]
 
     Args:
         gradients: changed in place.

@@ -30,6 +30,16 @@ def places_of_tables(
 ) -> tuple[dict[str, Place], dict[str, int]]:
     """Return the place of each table, and the number of rows by width.
 
+    >>> item = CodeField("item", size=10, table="item")
+    >>> city = CodeField("city", size=5, table="city", dim=8)
+    >>> history = ListField("history", size=10, table="item", length=20)
+    >>> shop = CodeField("shop", size=7, table="shop")
+    >>> places, rows = places_of_tables([item, city, history, shop], dim=16)
+    >>> places["item"], places["shop"], places["city"]
+    (Place(width='16', offset=0), Place(width='16', offset=10), Place(width='8', offset=0))
+    >>> rows
+    {'16': 17, '8': 5}
+
     Args:
         fields: those of one table have the width of its first field.
         dim: width of fields without one.
@@ -48,7 +58,12 @@ def places_of_tables(
 def code_rows_of(
     fields: Sequence[CodeField | ListField], places: Mapping[str, Place]
 ) -> dict[str, list[CodeRows]]:
-    """Return, by parameter, the rows that belong to the codes of each table."""
+    """Return, by parameter, the rows that belong to the codes of each table.
+
+    >>> fields = [CodeField("item", 10, "item"), CodeField("city", 5, "city")]
+    >>> code_rows_of(fields, places_of_tables(fields, dim=16)[0])["tables.16"][0]
+    CodeRows(table='city', start=10, size=5)
+    """
     rows: dict[str, list[CodeRows]] = {}
     for table, size in {f.table: f.size for f in reversed(fields)}.items():
         place = places[table]
@@ -57,7 +72,11 @@ def code_rows_of(
 
 
 def reserved_rows(places: dict[str, Place]) -> dict[str, list[range]]:
-    """Return the rows of reserved codes, by table."""
+    """Return the rows of reserved codes by width, one range per table.
+
+    >>> reserved_rows({"item": Place("16", 0), "shop": Place("16", 10)})
+    {'16': [range(0, 3), range(10, 13)]}
+    """
     rows: dict[str, list[range]] = {}
     for place in places.values():
         reserved = range(place.offset, place.offset + RESERVED_CODES)
@@ -68,7 +87,12 @@ def reserved_rows(places: dict[str, Place]) -> dict[str, list[range]]:
 def grouped_by_width(
     used: list[tuple[int, CodeField]], places: dict[str, Place]
 ) -> dict[str, tuple[list[int], list[int]]]:
-    """Return columns of the codes and first rows of single-valued fields, by width."""
+    """Return columns of the codes and first rows of single-valued fields, by width.
+
+    >>> fields = [CodeField("item", 10, "item"), CodeField("city", 5, "city")]
+    >>> grouped_by_width(list(enumerate(fields)), places_of_tables(fields, dim=16)[0])
+    {'16': ([0, 1], [0, 10])}
+    """
     groups: dict[str, tuple[list[int], list[int]]] = {}
     for column, field in used:
         place = places[field.table]

@@ -9,7 +9,15 @@ from crosstower.nn.embedding import EmbeddingStore
 
 
 def offload_embeddings(model: nn.Module, device: torch.device | str) -> None:
-    """Move the embedding tables of a model to `device`; its other parameters stay."""
+    """Move the embedding tables of a model to `device`; its other parameters stay.
+
+    >>> from crosstower.data.layout import CodeField
+    >>> store = EmbeddingStore([CodeField("item", size=10, table="item")], [], dim=4)
+    >>> model = nn.Sequential(store, nn.Linear(4, 1))
+    >>> offload_embeddings(model, "meta")
+    >>> store.tables["4"].device.type, device_of(model).type
+    ('meta', 'cpu')
+    """
     for module in model.modules():
         if isinstance(module, EmbeddingStore):
             module.tables.to(device)

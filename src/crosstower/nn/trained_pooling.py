@@ -31,6 +31,11 @@ _WEIGHTED = {*TRAINED, *TARGETED} - {"hstu"}
 class SequencePool(nn.Module):
     """An encoder of `nn.sequences`, read at the newest value, or at the end of each prefix.
 
+    >>> pool = SequencePool(build_sequence("hstu", 4, 3, dropout=0.0, options={}, where="history"))
+    >>> present = torch.tensor([[True, True, False], [False, False, False]])
+    >>> pool(torch.ones(2, 3, 4), present)[1].tolist()  # an empty list
+    [0.0, 0.0, 0.0, 0.0]
+
     Args:
         encoder: gives a vector per value.
 
@@ -69,6 +74,13 @@ class SequencePool(nn.Module):
 
 def build_pooling(field: ListField, width: int, *, dropout: float) -> nn.Module | None:
     """Return a new module that pools a list field; None if the pooling has no weights.
+
+    >>> history = ListField("history", size=50, table="item", length=3, pooling="gru")
+    >>> pool = build_pooling(history, 4, dropout=0.0)
+    >>> pool(torch.zeros(2, 3, 4), torch.ones(2, 3, dtype=torch.bool)).shape
+    torch.Size([2, 4])
+    >>> build_pooling(ListField("tags", 50, "tags", 3), 4, dropout=0.0) is None  # the mean
+    True
 
     Args:
         field: names the pooling and its options.
@@ -109,6 +121,10 @@ def build_pooling(field: ListField, width: int, *, dropout: float) -> nn.Module 
 
 
 def trains_every_position(pooling: str) -> bool:
-    """Return whether a retriever with such a history learns from all its positions at once."""
+    """Return whether a retriever with such a history learns from all its positions at once.
+
+    >>> [name for name in ("mean", "gru", "transformer", "hstu") if trains_every_position(name)]
+    ['transformer', 'hstu']
+    """
     known = pooling in UNTRAINED or pooling in _WEIGHTED
     return not known and SEQUENCES.find(pooling) is not None

@@ -69,6 +69,14 @@ def save_checkpoint(
     A crash or a full disk leaves the previous file intact. Tensors are written without a copy, so
     that a large table does not need twice its memory. Each of several processes writes its rows.
 
+    >>> import tempfile
+    >>> path, model = Path(tempfile.mkdtemp()) / "last.safetensors", nn.Linear(2, 1)
+    >>> save_checkpoint(path, model, [torch.optim.Adam(model.parameters())], Position(epoch=3))
+    >>> other = nn.Linear(2, 1)
+    >>> position, _ = load_checkpoint(path, other, [torch.optim.Adam(other.parameters())])
+    >>> position.epoch, torch.equal(other.weight, model.weight)
+    (3, True)
+
     Args:
         path: of the checkpoint.
         model: its weights.

@@ -14,12 +14,21 @@ def limits_of(settings: Training) -> tuple[int, int]:
 
 
 def has_reached(position: Position, limits: tuple[int, int]) -> bool:
-    """Return whether the epochs so far reach one of the limits."""
+    """Return whether the epochs so far reach one of the limits.
+
+    >>> has_reached(Position(epoch=4, epochs_without_gain=2), (10, 2))  # epochs, patience
+    True
+    """
     return position.epoch >= limits[0] or position.epochs_without_gain >= limits[1]
 
 
 def is_over(position: Position, limits: tuple[int, int]) -> bool:
-    """Return whether a training run is over, under limits that may differ from its former ones."""
+    """Return whether a training run is over, under limits that may differ from its former ones.
+
+    >>> position = Position(epoch=3, finished=True, limits=(3, 2))
+    >>> is_over(position, (3, 2)), is_over(position, (5, 2))
+    (True, False)
+    """
     return position.finished if position.limits == limits else has_reached(position, limits)
 
 

@@ -20,6 +20,9 @@ from crosstower.values.json_values import json_values
 def read_predictions(run: Run, model: str, seed: int, name: str = TEST) -> pl.DataFrame:
     """Return the predictions that a training run left, of the test rows unless `name` is `VALID`.
 
+    >>> read_predictions(Run.open("runs/clicks"), "wide_deep", 0).columns
+    ['user', 'click', 'click__prediction']
+
     Raises:
         RunError: the file is missing or damaged.
 
@@ -38,7 +41,12 @@ def read_predictions(run: Run, model: str, seed: int, name: str = TEST) -> pl.Da
 
 
 def metrics_of_models(models: Sequence[ModelMetrics]) -> dict[str, Any]:
-    """Return {model: {metric: {"mean", "sd"}}} as plain data; None where undefined."""
+    """Return {model: {metric: {"mean", "sd"}}} as plain data; None where undefined.
+
+    >>> from crosstower.evaluation.metrics.summary import Summary
+    >>> metrics_of_models([ModelMetrics("mlp", "model", {"auc": Summary(0.7)})])
+    {'mlp': {'auc': {'mean': 0.7, 'sd': None}}}
+    """
     return {
         model.name: {
             metric: {"mean": json_values(summary.mean), "sd": json_values(summary.sd)}
@@ -72,6 +80,9 @@ def history(run: Run, model: str, seed: int) -> list[dict[str, Any]]:
 
 def history_frame(run: Run, model: str | None = None) -> pl.DataFrame:
     """Return one row per evaluation of each model and seed; see `Run.history`.
+
+    >>> history_frame(Run.open("runs/clicks"))["model", "epoch"].rows()
+    [('wide_deep', 1), ('wide_deep', 2)]
 
     Raises:
         RunError: the run has no such model, or a training run has not begun.

@@ -43,6 +43,15 @@ class Watcher:
 
     Without a bar it prints a line per evaluation instead, and at least one every `seconds` of a
     long epoch.
+
+    >>> import sys
+    >>> bar = training_bar(Console(file=sys.stdout))  # a file, not a terminal
+    >>> watcher = Watcher(bar, name="mlp seed 0", monitor="click.auc", log=None)
+    >>> watcher.begin(rows=100, epoch=0)
+    >>> watcher.advance(rows=100, loss=0.7)
+    >>> valid = {"click.auc": 0.61}
+    >>> watcher.finish({"epoch": 0, "step": 1, "train_loss": 0.7, "valid": valid})
+    mlp seed 0 epoch 1: loss 0.7000, valid click.auc 0.6100
     """
 
     seconds = 20.0

@@ -17,6 +17,13 @@ class CausalAttention(nn.Module):
 
     softmax(QKᵀ / √(D / heads)) V, then a linear layer, with dropout of the weights.
 
+    >>> attention = CausalAttention(4, heads=2, dropout=0.0)
+    >>> steps = Steps.of(torch.ones(1, 3, dtype=torch.bool))
+    >>> x = torch.randn(1, 3, 4)
+    >>> changed = torch.cat([x[:, :2], torch.zeros(1, 1, 4)], dim=1)  # the newest value
+    >>> torch.isclose(attention(x, steps), attention(changed, steps)).all(-1).tolist()
+    [[True, True, False]]
+
     Args:
         width: D.
         heads: number of heads, a divisor of D.
@@ -45,6 +52,9 @@ class CausalAttention(nn.Module):
 class FeedForward(nn.Module):
     """Two linear layers with an activation between them: D to 4 D to D.
 
+    >>> FeedForward(8, nn.GELU())(torch.zeros(2, 5, 8)).shape
+    torch.Size([2, 5, 8])
+
     Args:
         width: D.
         activation: between the layers.
@@ -63,12 +73,20 @@ class FeedForward(nn.Module):
 
 
 def by_head(x: Tensor, heads: int) -> Tensor:
-    """Return values `[B, L, D]` as `[B, heads, L, D / heads]`."""
+    """Return values `[B, L, D]` as `[B, heads, L, D / heads]`.
+
+    >>> by_head(torch.arange(4).view(1, 1, 4), 2).tolist()
+    [[[[0, 1]], [[2, 3]]]]
+    """
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def checked_heads(width: int, heads: int) -> int:
     """Return the number of heads.
+
+    >>> checked_heads(8, 3)
+    Traceback (most recent call last):
+    crosstower.errors.RecipeError: heads: expected a divisor of the embedding width 8, got 3; ...
 
     Raises:
         RecipeError: D is not a multiple of it.

@@ -38,6 +38,16 @@ def build_sequence(
 ) -> nn.Module:
     """Return a new encoder.
 
+    >>> import torch
+    >>> from crosstower.nn.sequences.steps import Steps
+    >>> where, options = "schema.columns.history", {"heads": 2}
+    >>> encoder = build_sequence("bsarec", 8, 5, dropout=0.0, options=options, where=where)
+    >>> encoder(torch.zeros(1, 5, 8), Steps.of(torch.ones(1, 5, dtype=torch.bool))).shape
+    torch.Size([1, 5, 8])
+    >>> build_sequence("bsarec", 8, 5, dropout=0.0, options={"head": 2}, where=where)
+    Traceback (most recent call last):
+    crosstower.errors.RecipeError: schema.columns.history.head: pooling bsarec has no such option...
+
     Args:
         name: of the encoder.
         width: D.

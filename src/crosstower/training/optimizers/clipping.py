@@ -20,6 +20,13 @@ def clip_gradients(
 
     Sparse gradients are coalesced on the way.
 
+    >>> w = torch.nn.Parameter(torch.zeros(2))
+    >>> w.grad = torch.tensor([3.0, 4.0])
+    >>> clip_gradients([torch.optim.SGD([w])], max_norm=1.0)
+    5.0
+    >>> w.grad
+    tensor([0.6000, 0.8000])
+
     Args:
         optimizers: of the parameters.
         max_norm: of all gradients together.

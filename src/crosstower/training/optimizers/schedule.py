@@ -29,7 +29,13 @@ def set_learning_rates(
 
 
 def factor(step: int, total: int, *, kind: str, warmup: int) -> float:
-    """Return the factor of the learning rate at `step` of `total`, in (0, 1]."""
+    """Return the factor of the learning rate at `step` of `total`, in (0, 1].
+
+    >>> [factor(step, 10, kind="linear", warmup=2) for step in (0, 1, 2, 6, 10)]
+    [0.5, 1.0, 1.0, 0.5, 0.001]
+    >>> round(factor(6, 10, kind="cosine", warmup=2), 3)
+    0.5
+    """
     if step < warmup:
         return (step + 1) / warmup
     progress = min((step - warmup) / max(total - warmup, 1), 1.0)
