@@ -47,6 +47,31 @@ class TrainingInterruptedError(TrainingError):
 class Trainer:
     """The training loop: trains until the monitored metric stops improving.
 
+    >>> import tempfile
+    >>> import crosstower as ct
+    >>> from crosstower.data.encoded_rows import EncodedRows
+    >>> from crosstower.training.progress import Console, Watcher, training_bar
+    >>> heads, folder = (ct.Head("click", "binary"),), Path(tempfile.mkdtemp())
+    >>> layout = ct.Layout(codes=(), numbers=("age",), lists=(), heads=heads)
+    >>> rows = EncodedRows(folder, memory_bytes=10**6)
+    >>> rows.add(ct.Batch(torch.zeros(8, 0), torch.ones(8, 1), {}, torch.ones(8, 1)))
+    >>> bar, losses = training_bar(Console(quiet=True)), iter([0.6, 0.5, 0.7, 0.8, 0.9])
+    >>> trainer = Trainer(
+    ...     model=ct.models.build(layout, {"name": "logistic_regression"}),
+    ...     objective=ct.losses.PointwiseObjective(layout, ct.losses.StaticBalance([1.0])),
+    ...     settings=ct.Training(epochs=5, patience=2),
+    ...     batches=Batches(rows, size=4, seed=0),
+    ...     validate=lambda model, precision: {"click.log_loss": next(losses)},
+    ...     monitor="click.log_loss",
+    ...     higher_is_better=False,
+    ...     folder=folder,
+    ...     observer=Watcher(bar, name="", monitor="click.log_loss", log=None),
+    ...     device=torch.device("cpu"),
+    ... )
+    >>> position = trainer.fit()
+    >>> position.epoch, position.best_value  # two epochs without an improvement
+    (4, 0.5)
+
     Args:
         model: to train, on `device`.
         objective: loss of a batch.
