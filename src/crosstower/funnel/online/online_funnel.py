@@ -66,7 +66,7 @@ class OnlineFunnel:
             check=ranker.check if ranker is not None else None,
             length=ranker.rows.history_length if ranker is not None else 0,
         )
-        self._online = OnlineRetriever(
+        self._retrieval = OnlineRetriever(
             self._section,
             self._queries,
             self.users,
@@ -76,7 +76,7 @@ class OnlineFunnel:
             columns=[*ranker.rows.query_columns, *ranker.rows.from_query] if ranker else None,
         )
         own = rules or Rules()
-        self.rules = FunnelRules(self.catalogue, self._online, own, ledger or Ledger())
+        self.rules = FunnelRules(self.catalogue, self._retrieval, own, ledger or Ledger())
         self._has_rules = own.given()
 
     @property
@@ -139,7 +139,7 @@ class OnlineFunnel:
     def retrieve(self, states: Sequence[RequestState]) -> None:
         """Find the candidates of requests; one that fails does not stop the others."""
         each(states, self._begin)
-        self._online.find(states)
+        self._retrieval.find(states)
         for state in states:
             state.found = candidates_of(state.retrieved)
 
@@ -156,7 +156,7 @@ class OnlineFunnel:
         begin = time.perf_counter()
         if self.ranker is None:
             raise QueryError("rank: this bundle only retrieves; it has no ranker")
-        self.ranker.rows.check_given(self._online.read(request.query))
+        self.ranker.rows.check_given(self._retrieval.read(request.query))
         places = self.catalogue.items.places_of(items)
         unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
         places = places[places >= 0]
@@ -201,11 +201,11 @@ class OnlineFunnel:
     def _begin(self, state: RequestState) -> None:
         """Check a request, look up its user, and read the query for the retriever."""
         state.size, state.where = self._size(state.request), state.request.where
-        given = self._online.read(state.request.query)
+        given = self._retrieval.read(state.request.query)
         if self.ranker is not None:
             self.ranker.rows.check_given(given)
             given = {n: v for n, v in given.items() if n in self.ranker.rows.query_columns}
-        self._online.begin(state, given)
+        self._retrieval.begin(state, given)
         if self._has_rules or state.request.rules is not None:
             self.rules.begin(state)
 
