@@ -17,7 +17,7 @@ from crosstower.training.run import Run
 
 EXAMPLES = ("lastfm", "movielens_retrieval")
 WEIGHTS = (1.0, 10.0, 50.0, 100.0, 150.0, 300.0)
-MODEL = ("model.normalise=true", "retrieval.objective=contrastive")
+MODEL = ("model.normalise=true",)
 USERS = (  # of examples whose history is a set: queries are users' embeddings
     "retrieval.history=null",
     "schema.columns={user: categorical, item: categorical}",
@@ -58,10 +58,10 @@ def compare(name: str, options: argparse.Namespace) -> None:
 
 
 def overrides(weight: float, options: argparse.Namespace) -> list[str]:
+    margin = options.margin
     return [
         *MODEL,
-        f"retrieval.negative_weight={weight}",
-        f"retrieval.margin={options.margin}",
+        f"retrieval.objective={{name: contrastive, margin: {margin}, negative_weight: {weight}}}",
         f"retrieval.negatives={{uniform: {options.negatives}}}",
         "retrieval.baselines=[popularity]",
         f"training.epochs={options.epochs}",

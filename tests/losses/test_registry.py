@@ -11,7 +11,14 @@ from torch import Tensor
 from crosstower.data.layout import Head
 from crosstower.errors import RecipeError
 from crosstower.losses.pointwise import cross_entropy, task_loss, task_losses
-from crosstower.losses.registry import LOSSES, Loss, loss_of, register_loss, task_losses_of
+from crosstower.losses.registry import (
+    LOSSES,
+    Loss,
+    register_loss,
+    retrieval_loss_of,
+    task_losses_of,
+)
+from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary
 
@@ -64,7 +71,7 @@ def test_a_loss_that_does_not_exist_or_fit_is_explained() -> None:
     with pytest.raises(RecipeError, match=words):
         task_losses_of(schema.tasks)
     with pytest.raises(RecipeError, match="objective: for retrieval: no loss 'squared_error'"):
-        loss_of("retrieval", "squared_error", where="retrieval.objective")
+        retrieval_loss_of(Retrieval(item="film", objective="squared_error"))
 
 
 def test_a_function_that_returns_no_value_per_row_is_named() -> None:
@@ -148,3 +155,37 @@ def test_balanced_weights_need_the_share_of_positives() -> None:
     ).tasks
     with pytest.raises(RecipeError, match=r"tasks\.a\.class_weight: balanced, but the share of"):
         task_losses_of(tasks, {})
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"objective": "full_softmax", "log_q": False}, "full_softmax uses every item; drop neg"),
+        (
+            {"objective": "contrastive"},
+            "contrastive needs uniform negatives; set negatives.uniform",
+        ),
+        ({"objective": "gbce"}, "gbce needs uniform negatives; set negatives.uniform"),
+        ({"negatives": {"in_batch": False}}, "negatives: none are left; keep in_batch"),
+        ({"objective": {"name": "full_softmax", "margin": 0.1}}, "objective.margin: unknown key"),
+        (
+            {"objective": {"name": "gbce", "calibration": 2}, "negatives": {"uniform": 5}},
+            "objective.calibration: expected a number less than or equal to 1",
+        ),
+    ],
+)
+def test_negatives_and_options_that_do_not_fit_an_objective_are_named(
+    section: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RecipeError, match=words):
+        retrieval_loss_of(Retrieval(item="film", **section))
+
+
+def test_an_objective_takes_its_options_from_the_recipe() -> None:
+    @register_loss("scaled", kinds=("retrieval",))
+    def scaled(step: Any, *, factor: float = 2.0) -> Tensor:
+        return torch.tensor(step * factor)
+
+    own = Retrieval(item="film", objective={"name": "scaled", "factor": 3}, log_q=False)
+    assert retrieval_loss_of(own).compute(2.0) == 6.0
+    assert retrieval_loss_of(Retrieval(item="film", objective="scaled")).compute(2.0) == 4.0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crosstower.errors import RecipeError
+from crosstower.errors import CrosstowerWarning, RecipeError
 from crosstower.recipe.loading import parse_recipe
 from crosstower.recipe.retrieval import History
 
@@ -75,20 +75,14 @@ def test_events_extend_a_history_with_or_without_a_column() -> None:
         (["retrieval.user=null"], "history: user is missing; set user: COLUMN"),
         (["retrieval.k=[10, 5]"], "ascending order, got"),
         (["retrieval.k=[0]"], "lengths of at least 1"),
-        (["retrieval.objective=full_softmax", "retrieval.log_q=false"], "drop negatives, log_q"),
-        (["retrieval.objective=contrastive"], "set negatives.uniform"),
         (["retrieval.margin=0.1"], "allowed only with objective: contrastive"),
-        (["retrieval.objective=gbce"], "gbce needs uniform negatives; set negatives.uniform"),
         (["retrieval.calibration=0.5"], "calibration: allowed only with objective: gbce"),
         (
-            [
-                "retrieval.objective=gbce",
-                "retrieval.negatives={uniform: 9}",
-                "retrieval.margin=0.1",
-            ],
-            "margin, negative_weight: allowed only with objective: contrastive",
+            ["retrieval.objective=gbce", "retrieval.margin=0.1"],
+            "margin: allowed only with objective: contrastive",
         ),
-        (["retrieval.negatives={in_batch: false}"], "keep in_batch, or set uniform or hard"),
+        (["retrieval.objective=7"], "objective: expected a name, or {name"),
+        (["retrieval.objective={margin: 0.1}"], "objective: expected a name, or {name"),
         (["retrieval.negatives.hrad=1"], "did you mean 'hard'"),
         (["training.monitor=click.auc"], "expected TASK.METRIC with a task of retrieval"),
         (["retrieval=null"], "empty; add a task"),
@@ -97,3 +91,15 @@ def test_events_extend_a_history_with_or_without_a_column() -> None:
 def test_wrong_retrieval_sections_are_explained(overrides: list[str], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         parse_recipe(RETRIEVAL, overrides)
+
+
+def test_options_of_an_objective_that_had_keys_of_their_own_move_into_it() -> None:
+    overrides = ["retrieval.objective=contrastive", "retrieval.margin=0.1"]
+    with pytest.warns(CrosstowerWarning, match=r"retrieval\.margin is now retrieval\.objective\.m"):
+        section = parse_recipe(RETRIEVAL, overrides).retrieval
+    assert section is not None
+    assert (section.objective_name, section.objective_options) == ("contrastive", {"margin": 0.1})
+    overrides = ["retrieval.objective={name: gbce, calibration: 0.5}"]
+    again = parse_recipe(parse_recipe(RETRIEVAL, overrides).to_yaml()).retrieval
+    assert again is not None
+    assert again.objective_options == {"calibration": 0.5}

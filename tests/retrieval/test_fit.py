@@ -40,10 +40,9 @@ def test_a_search_recipe_is_measured_beside_bm25(search_run: Run) -> None:
     [
         {"objective": "full_softmax"},
         {
-            "objective": "contrastive",
+            # The negatives are more than the films.
+            "objective": {"name": "contrastive", "margin": 0.3, "negative_weight": 1},
             "negatives": {"uniform": 40},
-            "margin": 0.3,
-            "negative_weight": 1,  # the negatives are more than the films
         },
         {"negatives": {"uniform": 32}},
         {"negatives": {"in_batch": False, "uniform": 64}},

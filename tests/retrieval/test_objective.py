@@ -207,9 +207,8 @@ def test_the_temperature_divides_scores_and_learns() -> None:
 
 def test_contrastive_negatives_are_drawn_evenly_and_hits_left_out() -> None:
     towers = model(normalise=True).eval()
-    one = objective(
-        2, objective="contrastive", negatives={"uniform": 50}, margin=0.1, negative_weight=3.0
-    )
+    loss_options = {"name": "contrastive", "margin": 0.1, "negative_weight": 3.0}
+    one = objective(2, objective=loss_options, negatives={"uniform": 50})
     batch = pairs(torch.tensor([1, 2]), torch.tensor([4, 0]))
     torch.manual_seed(7)
     drawn = torch.randint(0, ITEMS, (50,))

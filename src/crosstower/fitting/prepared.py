@@ -38,8 +38,7 @@ _TASK_OPTIONS = frozenset({"weight", "loss", "class_weight", "label_smoothing"})
 _DATA_OPTIONS = frozenset({"memory_mb", "engine", "runner"})
 _RETRIEVAL_OPTIONS = frozenset(
     {
-        *("objective", "negatives", "log_q", "mask_accidental", "margin", "negative_weight"),
-        "calibration",
+        *("objective", "negatives", "log_q", "mask_accidental"),
         *("valid_queries", "k", "baselines"),
     }
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from crosstower.losses.registry import RetrievalStep, register_loss
@@ -41,8 +44,13 @@ def cosine_contrastive_loss(
     return (1.0 - positive + negative_weight * hinge.mean(1)).mean()
 
 
-@register_loss("contrastive", kinds=("retrieval",))
-def _contrastive(step: RetrievalStep) -> Tensor:
+@register_loss("contrastive", kinds=("retrieval",), negatives="uniform", cosines=True)
+def _contrastive(
+    step: RetrievalStep,
+    *,
+    margin: Annotated[float, Field(ge=-1, lt=1)] = 0.5,
+    negative_weight: Annotated[float, Field(gt=0)] = 10.0,
+) -> Tensor:
     section, drawn, rows = step.section, step.uniform(), len(step.all_positives)
     items = step.shared_vectors(torch.cat([step.all_positives, drawn]))
     positive, negative = items[step.own], items[rows:]
@@ -50,7 +58,7 @@ def _contrastive(step: RetrievalStep) -> Tensor:
     return cosine_contrastive_loss(
         (step.queries * positive).sum(1),
         step.queries @ negative.T,
-        margin=section.margin,
-        negative_weight=section.negative_weight,
+        margin=margin,
+        negative_weight=negative_weight,
         left_out=hit,
     )

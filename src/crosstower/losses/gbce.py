@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from crosstower.losses.registry import RetrievalStep, register_loss
@@ -46,8 +49,10 @@ def gbce_loss(
     return (weight * F.softplus(-positive) + losses.sum(1)).mean() / (negative.shape[1] + 1)
 
 
-@register_loss("gbce", kinds=("retrieval",))
-def _gbce(step: RetrievalStep) -> Tensor:
+@register_loss("gbce", kinds=("retrieval",), negatives="uniform")
+def _gbce(
+    step: RetrievalStep, *, calibration: Annotated[float, Field(ge=0, le=1)] = 0.75
+) -> Tensor:
     section, drawn, rows = step.section, step.uniform(), len(step.all_positives)
     items = step.shared_vectors(torch.cat([step.all_positives, drawn]))
     positive, negative = items[step.own], items[rows:]
@@ -56,6 +61,6 @@ def _gbce(step: RetrievalStep) -> Tensor:
         (step.scaled_queries * positive).sum(1),
         step.scaled_queries @ negative.T,
         sampled=min(len(drawn) / max(step.items - 1, 1), 1.0),
-        calibration=section.calibration,
+        calibration=calibration,
         left_out=hit,
     )

@@ -40,6 +40,8 @@ class Loss:
     kinds: tuple[LossKind, ...]
     grouped: bool = False
     calibrated: bool = True
+    negatives: Literal["drawn", "uniform", "all"] | None = None
+    cosines: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class RetrievalStep(Protocol):
     def owner(self) -> Tensor | None:
         """The distinct query of each pair `[B]`; None if each pair has its own.
 
-        With full_softmax, it is ascending.
+        It is ascending for losses with `negatives="all"`, such as full_softmax.
         """
         ...
 
@@ -152,8 +154,8 @@ register_loss = LOSSES.decorator(
     without a label are excluded from the mean. Labels are 0 or 1 for a binary task, in [0, 1] for a
     rating, standardised for a regression. Keyword arguments of the function are options of the
     recipe, as in `loss: {name: jrc, alpha: 0.9}`. A loss of kind "retrieval" takes a
-    `RetrievalStep` and returns the mean loss of the batch, a scalar. `docs/extending.md` has
-    examples.
+    `RetrievalStep` and returns the mean loss of the batch, a scalar; its options are those of
+    `objective: {name: gbce, calibration: 0.5}`. `docs/extending.md` has examples.
 
     Args:
         name: value of a task's `loss`, or of `retrieval.objective`.
@@ -162,6 +164,10 @@ register_loss = LOSSES.decorator(
             labelled rows of whole groups, and their groups `[B]` as codes from 0.
         calibrated: whether its logits are log odds or predictions; False if only their order
             counts.
+        negatives: of a retrieval loss: "drawn" by `retrieval.negatives`, only its "uniform" ones,
+            or "all" items. Options of the recipe without an effect are then errors; None checks
+            none.
+        cosines: whether a retrieval loss compares cosines, so that vectors must be normalised.
 
     Raises:
         RecipeError: another module has registered the name.
@@ -170,19 +176,43 @@ register_loss = LOSSES.decorator(
 )
 
 
-def loss_of(kind: LossKind, name: str, *, where: str) -> Loss:
-    """Return a loss of a kind.
-
-    Args:
-        kind: of loss.
-        name: of the loss.
-        where: the key of the recipe that names it, for messages.
+def retrieval_loss_of(section: Retrieval) -> Loss:
+    """Return the loss of a retrieval recipe, with its options.
 
     Raises:
-        RecipeError: there is no such loss, or it is for another kind.
+        RecipeError: there is no such loss, it is for tasks, an option is wrong, or the negatives
+            do not fit it.
 
     """
-    return LOSSES.get(name, where=f"{where}: for {kind}", fits=lambda loss: kind in loss.kinds)
+    key, name = "retrieval.objective", section.objective_name
+    loss = LOSSES.get(
+        name, where=f"{key}: for retrieval", fits=lambda loss: "retrieval" in loss.kinds
+    )
+    _check_negatives(section, loss)
+    return replace(loss, compute=_with_options(loss, section.objective_options, where=key))
+
+
+def _check_negatives(section: Retrieval, loss: Loss) -> None:
+    """Reject options of negatives that have no effect on a loss, or that leave it none."""
+    given, negatives = section.model_fields_set, section.negatives
+    if loss.negatives == "all" and given & {"negatives", "log_q", "mask_accidental"}:
+        raise RecipeError(
+            f"retrieval.objective: {loss.name} uses every item; drop negatives, log_q and"
+            " mask_accidental"
+        )
+    if loss.negatives == "uniform" and (
+        negatives.uniform == 0 or "log_q" in given or "in_batch" in negatives.model_fields_set
+    ):
+        raise RecipeError(
+            f"retrieval.objective: {loss.name} needs uniform negatives; set negatives.uniform, and"
+            " drop in_batch and log_q"
+        )
+    if loss.negatives == "drawn" and not (
+        negatives.in_batch or negatives.uniform or negatives.hard
+    ):
+        raise RecipeError(
+            "retrieval.negatives: none are left; keep in_batch, or set uniform or hard"
+        )
 
 
 def task_losses_of(

@@ -145,7 +145,7 @@ def mixed_log_q(
     return expected.clamp(min=1e-12).log()
 
 
-@register_loss("sampled_softmax", kinds=("retrieval",))
+@register_loss("sampled_softmax", kinds=("retrieval",), negatives="drawn")
 def _sampled_softmax(step: RetrievalStep) -> Tensor:
     section, drawn = step.section, step.candidates()
     return sampled_softmax_loss(
@@ -159,7 +159,7 @@ def _sampled_softmax(step: RetrievalStep) -> Tensor:
     )
 
 
-@register_loss("full_softmax", kinds=("retrieval",))
+@register_loss("full_softmax", kinds=("retrieval",), negatives="all")
 def _full_softmax(step: RetrievalStep) -> Tensor:
     if step.owner is not None:
         # A list never shows the history, so the model need not learn to rank it last.

@@ -13,19 +13,20 @@ from pydantic import (
 )
 
 from crosstower.recipe.frozen import FrozenModel, former_keys
+from crosstower.recipe.named_loss import NamedLoss, name_of, named, options_of
+from crosstower.recipe.renamed import warn_renamed
 
 SeenRule = Literal["ignored", "missed", "shown"]
 """How relevant items in the history count: not at all, as misses, or like all others."""
 
 _RENAMED = {"valid_questions": "valid_queries", "seen_answers": "seen_relevant"}
 
-_OWN_OPTIONS: dict[str, tuple[str, ...]] = {
-    "sampled_softmax": (),
-    "full_softmax": (),
-    "contrastive": ("margin", "negative_weight"),
-    "gbce": ("calibration",),
+_FORMER_OPTIONS = {
+    "margin": "contrastive",
+    "negative_weight": "contrastive",
+    "calibration": "gbce",
 }
-"""Options of one built-in objective alone, by its name."""
+"""Keys that are now options of an objective, and its name."""
 
 BaselineName = Literal[
     "popularity",
@@ -129,7 +130,8 @@ class Retrieval(FrozenModel):
     `sampled_softmax` is the cross-entropy over sampled items with logQ correction, `full_softmax`
     the cross-entropy over the whole catalogue (up to about 100,000 items), `gbce` the generalised
     binary cross-entropy of gSASRec, and `contrastive` the cosine contrastive loss of SimpleX. Other
-    names are losses that you registered.
+    names are losses that you registered. Options of a loss are given with its name, as in
+    `{name: gbce, calibration: 0.5}`.
 
     >>> Retrieval(item="film", user="user", where="liked == 1").objective
     'sampled_softmax'
@@ -169,31 +171,15 @@ class Retrieval(FrozenModel):
         description="Initial vectors of items and their bag: random, or spectral, the strongest"
         " singular vectors of the training pairs, for a retriever of ids alone.",
     )
-    objective: str = Field(default="sampled_softmax", min_length=1, description="Loss by name.")
+    objective: str | NamedLoss = Field(
+        default="sampled_softmax", description="Loss by name, or {name: ..., OPTION: ...}."
+    )
     negatives: Negatives = Field(default=Negatives(), description="Sampling of negatives.")
     log_q: bool = Field(
         default=True, description="Correct for popular items being sampled more often as negatives."
     )
     mask_accidental: bool = Field(
         default=True, description="Leave out negatives that equal the row's positive."
-    )
-    margin: float = Field(
-        default=0.5,
-        ge=-1,
-        lt=1,
-        description="contrastive: negatives below this cosine have no loss.",
-    )
-    negative_weight: float = Field(
-        default=10.0,
-        gt=0,
-        description="contrastive: weight of the mean over negatives; choose it by validation.",
-    )
-    calibration: float = Field(
-        default=0.75,
-        ge=0,
-        le=1,
-        description="gbce: share of the correction for sampled negatives; 0 is plain binary"
-        " cross-entropy.",
     )
     exclude_seen: bool = Field(
         default=True, description="Exclude the user's history from the lists."
@@ -220,6 +206,27 @@ class Retrieval(FrozenModel):
 
     _former = former_keys(_RENAMED, where="retrieval")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _former_options(cls, plain: Any) -> Any:
+        """Move options of an objective that have keys of their own, as before, into it."""
+        if not isinstance(plain, dict):
+            return plain
+        left = {name: value for name, value in plain.items() if name not in _FORMER_OPTIONS}
+        for name in plain.keys() & _FORMER_OPTIONS.keys():
+            objective = named(left.get("objective", "sampled_softmax"))
+            if name_of(objective) != _FORMER_OPTIONS[name]:
+                raise ValueError(f"{name}: allowed only with objective: {_FORMER_OPTIONS[name]}")
+            warn_renamed(f"retrieval.{name}", f"retrieval.objective.{name}")
+            options = options_of(objective) | {name: plain[name]}
+            left["objective"] = {"name": name_of(objective), **options}
+        return left
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _objective_has_a_name(cls, objective: Any) -> Any:
+        return named(objective)
+
     @field_validator("history", mode="before")
     @classmethod
     def _column_alone(cls, given: Any) -> Any:
@@ -238,6 +245,16 @@ class Retrieval(FrozenModel):
         if min(k) < 1 or list(k) != sorted(set(k)):
             raise ValueError(f"expected lengths of at least 1 in ascending order, got {list(k)}")
         return k
+
+    @property
+    def objective_name(self) -> str:
+        """Name of the loss."""
+        return name_of(self.objective)
+
+    @property
+    def objective_options(self) -> dict[str, Any]:
+        """Options of the loss."""
+        return options_of(self.objective)
 
     @property
     def seen_rule(self) -> SeenRule:
@@ -268,28 +285,3 @@ class Retrieval(FrozenModel):
             if name in given and self.user is None:
                 raise ValueError(f"{name}: user is missing; set user: COLUMN, whose rows it uses")
         return self
-
-    @model_validator(mode="after")
-    def _options_fit_the_objective(self) -> Self:
-        given, n = self.model_fields_set, self.negatives
-        if self.objective == "full_softmax" and given & {"negatives", "log_q", "mask_accidental"}:
-            raise ValueError(
-                "objective: full_softmax uses every item; drop negatives, log_q and mask_accidental"
-            )
-        if self.objective in ("contrastive", "gbce") and (
-            n.uniform == 0 or "log_q" in given or "in_batch" in n.model_fields_set
-        ):
-            raise ValueError(
-                f"objective: {self.objective} needs uniform negatives; set negatives.uniform, and"
-                " drop in_batch and log_q"
-            )
-        if self.objective in _OWN_OPTIONS:  # a custom loss may read any option
-            self._refuse_options_of_others()
-        if self.objective == "sampled_softmax" and not (n.in_batch or n.uniform or n.hard):
-            raise ValueError("negatives: none are left; keep in_batch, or set uniform or hard")
-        return self
-
-    def _refuse_options_of_others(self) -> None:
-        for objective, options in _OWN_OPTIONS.items():
-            if objective != self.objective and set(options) & self.model_fields_set:
-                raise ValueError(f"{', '.join(options)}: allowed only with objective: {objective}")

@@ -5,31 +5,15 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.named_loss import NamedLoss, name_of, named, options_of
 from crosstower.recipe.renamed import warn_renamed
 
 HeadKind = Literal["binary", "regression", "rating"]
 """Kind of a task: decides its loss, its metrics and the scale of its predictions."""
 _LABELS: dict[Any, int] = {0: 0, 1: 1, "0": 0, "1": 1}
-
-
-class NamedLoss(FrozenModel):
-    """A loss with its options, which the loss itself checks.
-
-    >>> NamedLoss(name="jrc", alpha=0.9).options
-    {'alpha': 0.9}
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str = Field(min_length=1, description="Name of the loss.")
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options, by name."""
-        return dict(self.model_extra or {})
 
 
 class _Task(FrozenModel):
@@ -50,20 +34,17 @@ class _Task(FrozenModel):
     @field_validator("loss", mode="before")
     @classmethod
     def _loss_has_a_name(cls, loss: Any) -> Any:
-        name = loss.get("name") if isinstance(loss, dict) else loss
-        if loss is None or isinstance(loss, NamedLoss) or (isinstance(name, str) and name):
-            return loss
-        raise ValueError(f"expected a name, or {{name: ..., OPTION: ...}}, got {loss!r}")
+        return None if loss is None else named(loss)
 
     @property
     def loss_name(self) -> str | None:
         """Name of the loss; None for that of the task's kind."""
-        return self.loss.name if isinstance(self.loss, NamedLoss) else self.loss
+        return None if self.loss is None else name_of(self.loss)
 
     @property
     def loss_options(self) -> dict[str, Any]:
         """Options of the loss."""
-        return self.loss.options if isinstance(self.loss, NamedLoss) else {}
+        return options_of(self.loss)
 
 
 class Binary(_Task):

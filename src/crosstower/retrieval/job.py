@@ -20,7 +20,7 @@ from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.ranked_lists import mean_metrics
 from crosstower.evaluation.metrics.registry import direction_of, monitored
-from crosstower.losses.registry import loss_of
+from crosstower.losses.registry import retrieval_loss_of
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.trained_pooling import trains_every_position
 from crosstower.nn.world import ALONE, World
@@ -91,7 +91,7 @@ class RetrievalJob:
         self.world = world
         self.recipe, section = recipe, retrieval_section_of(recipe)
         self.monitor = retrieval_monitor(recipe)
-        loss_of("retrieval", section.objective, where="retrieval.objective")
+        self._loss = retrieval_loss_of(section)
         tower_columns_of(recipe)
         check_sources(recipe)
         check_graph(recipe, world)
@@ -101,8 +101,8 @@ class RetrievalJob:
                 f"model.name: {recipe.model['name']} does not retrieve; a retrieval recipe takes:"
                 " two_tower"
             )
-        if section.objective == "contrastive" and recipe.model.get("normalise") is False:
-            raise RecipeError("model.normalise: contrastive compares cosines; leave it true")
+        if self._loss.cosines and recipe.model.get("normalise") is False:
+            raise RecipeError(f"model.normalise: {self._loss.name} compares cosines; leave it true")
         self.tested = "test" in splits_of(recipe.data.split)
         self.outputs = (TEST,) if self.tested else ()
         self.outputs += (REFIT,) if recipe.training.refit else ()
@@ -158,7 +158,7 @@ class RetrievalJob:
         place = {"seed": seed, "rank": self.world.rank, "processes": self.world.size}
         if self.data.query_encoder().unordered:
             section = retrieval_section_of(self.recipe)
-            folds, whole = section.history.folds, section.objective == "full_softmax"
+            folds, whole = section.history.folds, self._loss.negatives == "all"
             return UserBatches(self.data, self.batch_size, folds=folds, by_user=whole, **place)
         kind = PositionBatches if self._every_position() else PairBatches
         return kind(self.data, self.batch_size, **place)

@@ -13,7 +13,7 @@ from crosstower.data.batch import Batch
 from crosstower.data.rows_per_process import filled_part_of
 from crosstower.errors import RecipeError
 from crosstower.losses.frequency import StreamingFrequency
-from crosstower.losses.registry import Candidates, loss_of
+from crosstower.losses.registry import Candidates, retrieval_loss_of
 from crosstower.losses.sampled_softmax import mixed_log_q
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.world import ALONE, World
@@ -50,7 +50,7 @@ class RetrievalObjective:
         self.world = world
         self._user_share = user_rows / user_rows.sum().clamp(min=1)
         self.section, self.items, self.batch_size = section, items, batch_size
-        self._loss = loss_of("retrieval", section.objective, where="retrieval.objective")
+        self._loss = retrieval_loss_of(section)
         self.frequency = StreamingFrequency(len(items))
         self._top_lists = top_lists
         self.hard_lists = torch.empty(0, 0, dtype=torch.int32)
