@@ -33,8 +33,8 @@ def bundle(
     index: Annotated[
         str,
         typer.Option(
-            help="Index of the items: exact, ann, milvus, pgvector or your own engine; auto is"
-            " approximate from 20,000 items on."
+            help="Index of the items: exact, ann, milvus, pgvector or a custom engine; auto is"
+            " approximate for 20,000 items or more."
         ),
     ] = "auto",
     index_option: IndexOptions = None,

@@ -56,7 +56,7 @@ def events(
     delete_before: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Export nothing; delete all events before this date or time."
+            metavar="TIME", help="Delete all events before this date or time; export nothing."
         ),
     ] = None,
     force: Force = False,

@@ -50,8 +50,7 @@ def explain(
             min=1,
             max=256,
             metavar="N",
-            help="Validation rows to compare with, of those that the run keeps; more give smaller"
-            " errors.",
+            help="Number of validation rows to compare with; more rows reduce the standard error.",
         ),
     ] = 128,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Columns to show per task.")] = 20,

@@ -31,8 +31,8 @@ def features(
 ) -> None:
     """Add retrieval scores and sources to the rows of a ranker.
 
-    Only rows later than the retriever's last training row are written: a score of a row that the
-    retriever has learned from would leak its label.
+    Only rows later than the retriever's last training row are written: the score of a row that the
+    retriever was trained on would leak its label.
     """
     from crosstower.cli.job_progress import job_progress
     from crosstower.funnel.features import retrieval_features

@@ -45,7 +45,7 @@ def fit(
         typer.Option(
             "--from",
             metavar="RUN",
-            help="Continue from an earlier run's weights, with the rows since then.",
+            help="Warm start from the weights of an earlier run, with newer rows.",
         ),
     ] = None,
     prepared: Annotated[

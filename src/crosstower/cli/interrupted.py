@@ -15,7 +15,7 @@ def removed_when_interrupted(*folders: Path) -> Generator[None]:
     """Remove new folders if Ctrl-C stops the work in them, which nothing could resume.
 
     Args:
-        folders: of this work alone; they need not be there.
+        folders: of only this work; they need not exist.
 
     Raises:
         KeyboardInterrupt: the work was stopped, by Ctrl-C at any place.

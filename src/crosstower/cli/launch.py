@@ -40,7 +40,7 @@ def launch(arguments: Sequence[str], *, processes: int, max_restarts: int) -> No
     Raises:
         RecipeError: a package that several processes need is missing.
         CrosstowerError: of the process that failed first, of the same class.
-        SystemExit: a process ended without an error of its own.
+        SystemExit: a process ended without its own error.
 
     """
     check_packages(processes)
@@ -143,7 +143,7 @@ def _environment(added: Mapping[str, str]) -> Generator[None]:
 
 @contextmanager
 def _signals(folder: Path) -> Generator[None]:
-    """Pass Ctrl-C on to the processes, which stop after a step; the third one ends them at once."""
+    """Forward Ctrl-C to the processes, which stop after a step; the third one ends them at once."""
     given = 0
 
     def pass_on(_number: int, _frame: Any) -> None:

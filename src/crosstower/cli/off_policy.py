@@ -57,14 +57,14 @@ def off_policy(
         typer.Option(
             metavar="STATE",
             callback=checked_state,
-            help="State of a server (a folder, or postgresql://USER@HOST/DATABASE): use the lists"
-            " that it has logged.",
+            help="State of a server (a folder, or postgresql://USER@HOST/DATABASE): use its"
+            " logged lists.",
         ),
     ] = None,
     event: Annotated[
         str | None,
         typer.Option(
-            metavar="TYPE", help="Events that hold the reward, with --state (default: --reward)."
+            metavar="TYPE", help="Event type of the reward, with --state (default: --reward)."
         ),
     ] = None,
     after: Annotated[
@@ -78,7 +78,7 @@ def off_policy(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help="Log that was not trained on (default: the test rows)."),
+        typer.Option(metavar="DATA", help="Held-out log (default: the test rows)."),
     ] = None,
     item_column: Annotated[
         list[str] | None,
@@ -124,8 +124,8 @@ def off_policy(
 ) -> None:
     """Estimate the value of a policy from a log with propensities.
 
-    Without --state, the log is a table and the policy that of a run. With --state, the log is what
-    a server has shown, and the policy that of a bundle.
+    Without --state, the log is a table and the policy is that of a run. With --state, the log is
+    the lists that a server has shown, and the policy is that of a bundle.
     """
     from rich.console import Console
 

@@ -42,7 +42,7 @@ def plan(
     ] = None,
     ids: Annotated[
         float | None,
-        typer.Option(min=1, metavar="N", help="Ids of all columns together, such as 1e9."),
+        typer.Option(min=1, metavar="N", help="Total number of ids over all columns, e.g. 1e9."),
     ] = None,
     batch_size: Annotated[
         int | None,

@@ -30,7 +30,7 @@ retrain_app = typer.Typer()
     rich_help_panel=SERVE,
     epilog="Examples: crosstower retrain bundle --from runs/retrieval --from runs/ranking   |  "
     " crosstower retrain bundle --plan retrain.yaml --every 1d. Exit codes: 0 published or skipped,"
-    " 6 rejected by the gate, others as of crosstower --help.",
+    " 6 rejected by the gate, others as in crosstower --help.",
 )
 def retrain(
     bundle: Annotated[
@@ -174,7 +174,7 @@ def _print_failure(error: Exception, *, as_json: bool) -> None:
 
 
 def sentence(found: Retrained) -> str:
-    """Return the result of a retraining in words."""
+    """Return the result of a retraining as text."""
     rows = f"{found.rows:,} new rows"
     if found.outcome == "skipped":
         return f"Skipped: too few new rows ({rows})"

@@ -32,7 +32,7 @@ def index(
     kind: Annotated[
         str,
         typer.Option(
-            metavar="KIND", help="exact, ann (approximate), milvus, pgvector or your own engine."
+            metavar="KIND", help="exact, ann (approximate), milvus, pgvector or a custom engine."
         ),
     ] = "exact",
     storage: Annotated[

@@ -27,7 +27,7 @@ def rollback(
         typer.Option(
             min=0,
             metavar="NUMBER",
-            help="Version to serve, 0 for BUNDLE itself (default: the one that was live before).",
+            help="Version to serve, 0 for BUNDLE itself (default: the previously live one).",
         ),
     ] = None,
 ) -> None:

@@ -46,7 +46,7 @@ def serve(
             metavar="STATE",
             envvar=STATE,
             callback=checked_state,
-            help="Where changed items and events are kept: a folder, or"
+            help="State of changed items and events: a folder, or"
             " postgresql://USER@HOST/DATABASE for several servers (default: BUNDLE.state).",
         ),
     ] = None,
@@ -84,7 +84,7 @@ def serve(
         typer.Option(
             min=1,
             metavar="SECONDS",
-            help="Time without news of a state in PostgreSQL after which /readyz responds 503.",
+            help="Staleness of a state in PostgreSQL above which /readyz responds 503.",
         ),
     ] = 60.0,
     host_name: Annotated[

@@ -28,7 +28,7 @@ def versions(
     state: StateOfBundle = None,
     as_json: Json = False,
 ) -> None:
-    """List the versions that retraining has made: verdicts, gains, and which is live."""
+    """List the versions built by retraining: verdicts, gains, and which is live."""
     from crosstower.serving.retraining.history import History
     from crosstower.serving.retraining.summary import summarise
     from crosstower.serving.state.state import State

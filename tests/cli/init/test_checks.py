@@ -22,7 +22,7 @@ def test_time_splits_and_the_user_groups(wide: pl.DataFrame) -> None:
 def test_a_column_that_tells_the_label_is_a_warning(log: pl.DataFrame) -> None:
     checks = [line for line in starter(log, "did_watch").splitlines() if line.startswith(CHECK)]
     assert len(checks) == 1
-    assert "'seconds_on_page' predicts did_watch alone (AUC 1.000)" in checks[0]
+    assert "'seconds_on_page' predicts did_watch by itself (AUC 1.000)" in checks[0]
     alone = starter(log.select("seconds_on_page", "did_watch"), "did_watch")
     assert "'seconds_on_page' predicts" in alone
     assert list(parse_recipe(alone).schema_.columns) == ["seconds_on_page"]

@@ -103,7 +103,7 @@ def test_what_is_no_feature_is_left_out_with_the_reason(log: pl.DataFrame) -> No
         "rowNumber": "index of a data frame, by its name",
         "requestId": "unique in each row",
         "watch_time": "outcome known only afterwards, by its name",
-        "seconds_on_page": "predicts did_watch alone (AUC 1.000)",
+        "seconds_on_page": "predicts did_watch by itself (AUC 1.000)",
         "like_label": "another label, by its name",
         "buy": "another label, by its name",
         "part": "split of a row",

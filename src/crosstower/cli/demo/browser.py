@@ -74,7 +74,7 @@ def serve_page(bundle: Path, port: int) -> None:
 
 
 def open_when_listening(port: int) -> None:
-    """Open the page once a server listens, if a person watches; return at once."""
+    """Open the page once a server listens, if a terminal is attached; return immediately."""
     if has_browser(os.environ, sys.platform, watched=sys.stdout.isatty()):
         threading.Thread(target=_open_page, args=(port,), daemon=True).start()
 

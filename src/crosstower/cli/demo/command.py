@@ -47,7 +47,7 @@ def demo(
     full: Annotated[
         bool,
         typer.Option(
-            "--full", help="Tour of six runs and two more funnels, negative results included."
+            "--full", help="Tour of six runs and two more funnels, including negative results."
         ),
     ] = False,
     seeds: Annotated[
@@ -87,10 +87,10 @@ def _homes(out: Path, rows: int, seed: int, port: int | None) -> None:
     if port is not None:
         check_can_serve(port)
     bundle = homes_demo(out, rows=rows, seed=seed)
-    typer.echo("\nThe whole tour, negative results included: crosstower demo --full")
+    typer.echo("\nThe full tour, including negative results: crosstower demo --full")
     typer.echo("With your own rows: crosstower init ROWS.parquet && crosstower fit recipe.yaml")
     typer.echo("A shop page with text search and a map: crosstower play")
-    typer.echo(f"This funnel in a browser, at any time: crosstower serve {bundle}\n")
+    typer.echo(f"To open this funnel in a browser later: crosstower serve {bundle}\n")
     if port is not None:
         serve_page(bundle, port)
 

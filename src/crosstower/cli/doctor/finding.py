@@ -16,7 +16,7 @@ class CheckResult:
     Args:
         check: name of the thing.
         status: whether it is in order.
-        found: its state in words.
+        found: description of its state.
         remedy: a command or an action; empty if there is nothing to do.
         purpose: of an extra; empty for other things.
 

@@ -38,7 +38,7 @@ _STANDS_FOR = {"fbgemm-gpu-cpu": "fbgemm-gpu"}  # the build for GPUs
 
 
 def check_core() -> Iterator[CheckResult]:
-    """Yield a finding per package without which nothing works."""
+    """Yield a finding per required package."""
     for needed in _requirements(None):
         wrong = _wrong(needed)
         if wrong:

@@ -24,7 +24,7 @@ _SINGLE = ("categorical", "numeric")
 def without_giveaways(
     frame: pl.DataFrame, guesses: dict[str, Guess], label: str
 ) -> dict[str, Guess]:
-    """Return the guesses without columns that predict `label` alone.
+    """Return the guesses without columns that by themselves predict `label`.
 
     Args:
         frame: the first rows.
@@ -39,7 +39,8 @@ def without_giveaways(
             continue
         auc = single_auc(frame[name], positive)
         if auc is not None and auc > TELLING:
-            note = f"predicts {label} alone (AUC {auc:.3f}), like an outcome known only afterwards"
+            note = f"predicts {label} by itself (AUC {auc:.3f}), like an outcome"
+            note += " known only afterwards"
             kept[name] = replace(guess, section=None, note=note, role="giveaway")
     if not any(guess.section for guess in kept.values()):  # no other columns are left
         kept = {n: replace(g, section=guesses[n].section) for n, g in kept.items()}

@@ -31,7 +31,9 @@ def init(
     ] = None,
     time: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Time column, which orders the rows; else inferred."),
+        typer.Option(
+            metavar="COLUMN", help="Time column that orders the rows (default: inferred)."
+        ),
     ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="RECIPE", help="Recipe to write.")

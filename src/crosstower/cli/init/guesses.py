@@ -143,7 +143,7 @@ _ROLES: tuple[tuple[Callable[[pl.Series], bool], Role, str], ...] = (
 
 
 def positive_text(known: pl.Series) -> str:
-    """Return the text of a label that means yes; the rarest one where none says so."""
+    """Return the positive label text; the rarest one if none is recognised."""
     counts = known.value_counts().sort("count", known.name)[known.name]
     return next((text for text in counts if text.strip().lower() in _YES), counts[0])
 

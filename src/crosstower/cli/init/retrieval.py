@@ -35,7 +35,7 @@ _IDS_TRAINING = [
     "  ema_decay: 0.998  # an average of the weights over about 500 steps",
     "  epochs: 100  # early stopping usually ends earlier",
 ]
-"""Settings of ids alone, which `python -m benchmarks ids_only` compares with other models."""
+"""Settings of id-only recipes, which `python -m benchmarks ids_only` compares with models."""
 
 _REPEATED = 0.1
 """Share of positives from which repeated items are pointed out."""

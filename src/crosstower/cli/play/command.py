@@ -30,7 +30,7 @@ def play(
         World | None,
         typer.Option(
             help="Synthetic shop to train once and reuse afterwards: holiday homes, or restaurants"
-            " that answer a question with a place and a time (default: homes)."
+            " searched by text, place and time (default: homes)."
         ),
     ] = None,
     out: Annotated[
@@ -48,8 +48,8 @@ def play(
         typer.Option(
             metavar="STATE",
             callback=checked_state,
-            help="Where clicks are kept: a folder, or postgresql://USER@HOST/DATABASE (default:"
-            " BUNDLE.play, apart from the events of crosstower serve).",
+            help="State for clicks: a folder, or postgresql://USER@HOST/DATABASE (default:"
+            " BUNDLE.play, separate from the events of crosstower serve).",
         ),
     ] = None,
     no_browser: Annotated[
@@ -58,8 +58,8 @@ def play(
 ) -> None:
     """Serve a bundle with a shop page: a feed, a text search, a map with distances.
 
-    A click is sent as an event, and the next list follows from it. The panels are those that the
-    columns of the bundle allow. Without BUNDLE, a shop is trained first, in less than a minute.
+    A click is sent as an event and affects the next list. The columns of the bundle determine the
+    panels. Without BUNDLE, a shop is trained first, in less than a minute.
     Ctrl-C stops the server.
     """
     if bundle is not None:

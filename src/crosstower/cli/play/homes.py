@@ -1,4 +1,4 @@
-"""The shop of holiday homes: clicks and words change the list at once."""
+"""The shop of holiday homes: clicks and search text change the list immediately."""
 
 from __future__ import annotations
 
