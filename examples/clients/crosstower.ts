@@ -146,7 +146,7 @@ export interface ExperimentReportResponse {
   notes: string[];
 }
 
-/** An experiment of the server, and the arm of the user that was asked for. */
+/** An experiment of the server, and the arm of the requested user. */
 export interface ExperimentSummary {
   name: string;
   start: string;
@@ -242,7 +242,7 @@ export interface Limits {
   max_batch_size?: number;
   /** Seconds that a request may wait for its response. */
   queue_timeout?: number;
-  /** Expected wait above which a request is rejected at once. */
+  /** Expected wait above which requests are rejected. */
   wait_seconds?: number;
   /** Open connections per worker. */
   connections?: number;
@@ -755,7 +755,7 @@ export class Crosstower {
     return this.#json("DELETE", "/v1/users", { params: { id } });
   }
 
-  /** Replace vectors of items, until they are put or deleted; searches see them at once. */
+  /** Replace vectors of items, until they are put or deleted; searches use them immediately. */
   async putVectors(body: VectorsRequest): Promise<VectorsResponse> {
     return this.#json("PUT", "/v1/vectors", { body });
   }

@@ -141,7 +141,7 @@ class AsyncClient:
         return await self._send(operations.similar(request))
 
     async def put_items(self, items: Iterable[Row]) -> ItemsResponse:
-        """Store any number of new or changed items, whole rows; they can be found at once."""
+        """Store any number of new or changed items, whole rows; searchable immediately."""
         return await self._send_all(bulk.put_items(items))
 
     async def delete_items(self, ids: Iterable[Id]) -> ItemsResponse:
@@ -185,7 +185,7 @@ class AsyncClient:
         return await self._send(operations.swap(path))
 
     async def versions(self) -> VersionsSummary:
-        """Return the versions that retraining has made, and which is live."""
+        """Return the versions built by retraining, and which is live."""
         return await self._send(Call(operations.VERSIONS))
 
     async def health(self) -> Health:
@@ -193,7 +193,7 @@ class AsyncClient:
         return await self._send(Call(operations.HEALTH))
 
     async def ready(self) -> Health:
-        """Return that the server is ready; a `ProblemError` at once if it is not."""
+        """Return that the server is ready; raise a `ProblemError` immediately if it is not."""
         return await self._send(Call(operations.READY))
 
     async def metrics(self) -> str:
@@ -221,7 +221,7 @@ class AsyncClient:
         return rows.total()
 
     async def _limits(self) -> Limits:
-        """Return the limits of the server, which are asked for once."""
+        """Return the limits of the server, which are fetched once."""
         if self._known_limits is None:
             self._known_limits = (await self.model()).limits
         return self._known_limits

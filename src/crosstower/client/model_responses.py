@@ -107,7 +107,7 @@ class ModelResponse(Response):
 
 
 class ExperimentSummary(Response):
-    """An experiment of the server, and the arm of the user that was asked for."""
+    """An experiment of the server, and the arm of the requested user."""
 
     name: str = Field(description="Name of the experiment.")
     start: datetime = Field(description="First instant.")

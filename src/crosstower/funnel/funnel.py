@@ -304,7 +304,7 @@ def default_candidates(retrieval: Run | None) -> int:
     """Return the default number of candidates: 200, or the sum of the quotas of the sources.
 
     Args:
-        retrieval: run of the retriever; None for a ranker alone.
+        retrieval: run of the retriever; None for only a ranker.
 
     """
     sources = None if retrieval is None else retrieval.recipe.sources

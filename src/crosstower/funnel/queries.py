@@ -50,7 +50,7 @@ class FunnelQueries:
     """Q queries: relevant items and histories, raw query columns `[Q]`, vectors `[Q, D]`.
 
     `segments` `[Q]` are those of the queries' rows; None if the retrieval recipe has no segment.
-    `informed` `[Q]` tells whether the query tower knows anything of a query.
+    `informed` `[Q]` marks the queries with data for the query tower.
     """
 
     source: str
@@ -172,7 +172,7 @@ def queries_of_rows(
 
 
 def _is_path_of(data: Any, recipe: Recipe) -> bool:
-    """Return whether data are given by the path, however written, that a recipe reads."""
+    """Return whether data are given by the path of a recipe, in any spelling."""
     path = recipe.data.path
     if path is None or not isinstance(data, str | Path):
         return False

@@ -103,7 +103,7 @@ class FunnelReport:
         steps: relevant items lost and gained per stage.
         verdicts: findings as sentences.
         notes: remarks about the rows.
-        sources: relevant items per source of candidates; none for the retrieval model alone.
+        sources: relevant items per source of candidates; none for only the retrieval model.
 
     """
 

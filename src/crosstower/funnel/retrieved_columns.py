@@ -50,7 +50,7 @@ def read_columns(needed: Iterable[str], retriever: Retriever) -> tuple[str, ...]
 def score_column(
     queries: NDArray[np.float32], items: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> pl.Series:
-    """Return the inner products of queries and items; null where nothing is known of the query.
+    """Return the inner products of queries and items; null for a query without data.
 
     A product does not depend on the other rows.
 

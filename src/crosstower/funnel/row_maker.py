@@ -34,7 +34,7 @@ from crosstower.values.arrays import Indices
 class RowMaker:
     """Knows where each raw column of a ranking recipe comes from.
 
-    A column is the query's if the retrieval recipe reads it on the query side alone, or if it is
+    A column is the query's if the retrieval recipe reads it only on the query side, or if it is
     the column of the user's id; otherwise the item's if the item table (`items` `[N]`, by place)
     has it; otherwise it must be given with the query. What the ranking recipe joins is joined.
 

@@ -15,7 +15,7 @@ from crosstower.values.arrays import Indices
 
 @dataclass(frozen=True)
 class SourceFigures:
-    """Relevant items that a source finds: `found` in all, `alone` of them no other source finds."""
+    """Relevant items that a source finds: `found` in all, `alone` by no other source."""
 
     name: str
     quota: int

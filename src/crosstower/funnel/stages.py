@@ -78,7 +78,7 @@ def best_order(candidates: Indices, relevant: Pairs, k: int) -> Indices:
 
 
 def perfect(relevant: Pairs, *, queries: int, k: int) -> Indices:
-    """Return the lists `[Q, k]` that hold the relevant items alone."""
+    """Return the lists `[Q, k]` that contain only the relevant items."""
     order = np.argsort(relevant[0], kind="stable")
     query, item = relevant[0][order], relevant[1][order]
     rank = np.arange(len(query)) - np.searchsorted(query, query) + 1

@@ -38,7 +38,7 @@ class OnlineCatalogue:
 
     `ranked` has them as the ranker reads them, by place; None without a ranker. `id_column` is the
     column of the item's id, `popular` has the items with most training rows, `sources` are those
-    of the candidates (None for the retrieval model alone), `keys` the values of items by which
+    of the candidates (None for only the retrieval model), `keys` the values of items by which
     events are counted.
 
     Args:

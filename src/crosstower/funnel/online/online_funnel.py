@@ -191,7 +191,7 @@ class OnlineFunnel:
         """Return the items whose vectors point most nearly in an item's direction (cosine).
 
         Raises:
-            QueryError: there is no such item, the model knows nothing of it, or `where` is wrong.
+            QueryError: the item is unknown or has no vector, or `where` is wrong.
 
         """
         begin = time.perf_counter()

@@ -28,7 +28,7 @@ _ROWS = 100_000
 class RankerItems:
     """Items as the ranker reads them, by place.
 
-    `batch` holds the columns that the item alone decides, `good` `[N]` whether the ranker can read
+    `batch` holds the item-only columns, `good` `[N]` whether the ranker can read
     the item at all. Of the raw columns, `arrays` has the content types and amounts that calibration
     and blend read, and `frame` those that the model reads together with columns of the query.
     `keys` are hashes `[N]` of the columns by which events are counted.
@@ -78,7 +78,7 @@ class RankerItemEncoder:
     """Encodes raw items for a ranker.
 
     Args:
-        encoder: of the columns that the item alone decides.
+        encoder: of the item-only columns.
         cleaner: of the same columns; its extras and amounts are raw columns of items.
         joins: tables whose key is a column of the items.
         types: content types that calibration and blend read; other names are ignored.

@@ -38,7 +38,7 @@ class FunnelRequest(RetrievalRequest):
         history_ages: of these, in seconds before the request; all 0 if None.
         exclude: ids of items to leave out; unknown ones are ignored.
         candidates: number of items to rank; the funnel's own number if None.
-        blend: a blend for this request alone.
+        blend: a blend for only this request.
         explore: draws the order of the best candidates; None keeps the order of the scores.
         rules: rules for this request, which add to those of the bundle.
         explain: return what each rule has moved; such a request is a preview.

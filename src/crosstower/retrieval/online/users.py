@@ -51,7 +51,7 @@ def no_live_users(_user: Id) -> LiveUser:
 class RequestUser:
     """The user of a request.
 
-    `id` is None for an anonymous request; `trained` tells whether the training rows have the user.
+    `id` is None for an anonymous request; `trained` is true if the training rows have the user.
     `columns` are those of the user's last row, replaced by the attributes. `history` are places of
     items, oldest first; of an item that was put again, the place in the index. `newest` are the
     ids of the last ones, for the ranker, which reads events of unknown items as unseen values, as
@@ -98,7 +98,7 @@ class OnlineUsers:
 
     Args:
         queries: has the users of the training rows.
-        items: that histories are made of.
+        items: of the histories.
         columns: that attributes may have.
         check: refuses attributes that the ranker cannot read.
         length: number of newest items that the ranker reads.

@@ -25,7 +25,7 @@ class ListRows:
             `TASK__prediction` per task, and `blend__score` if there is a blend.
         tasks: of the ranker; empty without one.
         blended: whether there is a blend.
-        sources: names of the sources of candidates; empty for the retrieval model alone.
+        sources: names of the sources of candidates; empty for only the retrieval model.
 
     """
 
@@ -68,7 +68,7 @@ class ListRows:
         return found
 
     def _sources(self, lists: Sequence[Ranked]) -> pl.Series:
-        """Return the sources of each item; popular items that stand in for others have none."""
+        """Return the sources of each item; popular fallback items have none."""
         parts = [SourceRanks.none(self.sources)]
         for one in lists:
             own = one.sources or SourceRanks.none(self.sources).extended(len(one.places))

@@ -131,7 +131,7 @@ def open_model(place: str | Place, *, seed: int | None = None, check: bool = Tru
 
 
 def digest_of_model(opened: OpenModel) -> str:
-    """Return 12 or more hexadecimal digits that stand for the content of a model.
+    """Return a content digest of a model, of 12 or more hexadecimal digits.
 
     That of a run covers weights, encoder, items, users, index and sources.
     """
@@ -146,7 +146,7 @@ def digest_of_model(opened: OpenModel) -> str:
 
 
 def digest_of_ranker(ranker: Ranker) -> str:
-    """Return 16 hexadecimal digits that stand for the weights, encoder, calibration and blend."""
+    """Return a digest of weights, encoder, calibration and blend, of 16 hexadecimal digits."""
     trained = ranker.run.model_folder(ranker.name, ranker.seed)
     after = [trained / name for name in (CALIBRATION, BLEND)]
     return _digest_of_run(ranker.run, ranker.name, ranker.seed, after)

@@ -51,7 +51,7 @@ class JobFacts(FrozenModel):
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits that stand for the facts, wherever model and input are."""
+        """Digest of the facts, of 16 hexadecimal digits, for any location of model and input."""
         plain = self.model_dump(mode="json", exclude={"model", "input"})
         text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

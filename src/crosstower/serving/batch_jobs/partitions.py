@@ -97,7 +97,7 @@ def total_rows(partitions: Sequence[Partition]) -> int | None:
 
 
 def digest_of(source: Source) -> str:
-    """Return 16 hexadecimal digits that stand for the files of a source.
+    """Return a digest of the files of a source, of 16 hexadecimal digits.
 
     They depend on the names, sizes and times of change of the files, which takes no reading.
     """

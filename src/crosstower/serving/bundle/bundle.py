@@ -126,7 +126,7 @@ class Bundle:
 
     @property
     def version(self) -> str:
-        """Twelve hexadecimal digits that stand for the content."""
+        """Content digest of twelve hexadecimal digits."""
         return self.manifest.version
 
     @cached_property
@@ -188,7 +188,7 @@ class Bundle:
             candidates: how many items the ranker gets; as the manifest says if None.
 
         Raises:
-            BundleError: the bundle has one stage alone.
+            BundleError: the bundle has only one stage.
 
         """
         if self.retrieval is None or self.ranking is None:

@@ -1,4 +1,4 @@
-"""The model card of a bundle, in Markdown and HTML, from its manifest alone."""
+"""The model card of a bundle, in Markdown and HTML, from only its manifest."""
 
 from __future__ import annotations
 

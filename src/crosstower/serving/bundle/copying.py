@@ -121,7 +121,7 @@ def _movable(recipe: Recipe, place: Path) -> Recipe:
 
 
 def _nameless(log: EventLog) -> EventLog:
-    """Return a log with the name of its file alone."""
+    """Return a log with only the name of its file."""
     path = None if log.path is None else Path(log.path).name
     return log.model_copy(update={"path": path})
 

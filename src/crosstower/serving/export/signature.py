@@ -141,7 +141,7 @@ def model_inputs(batch: Batch, shared: Iterable[str] = ()) -> dict[str, NDArray[
 
 
 def _check_shared(batch: Batch, own: frozenset[str]) -> None:
-    """Reject rows of several users: the first row's user would stand for all."""
+    """Reject rows of several users: the first row's user would be used for all."""
     given: frozenset[str] = batch.shared if isinstance(batch, Request) else frozenset()
     missing = sorted(own - given)
     if missing and len(batch) != 1:

@@ -27,8 +27,8 @@ class _Queued(Generic[Request, Result]):
 class DynamicBatcher(Generic[Request, Result]):
     """A queue of requests for one thread. Use it from one event loop.
 
-    A lone request is processed at once. Requests that arrive while the thread is busy wait in the
-    queue, and are processed as a batch when it is free.
+    A lone request is processed immediately. Requests that arrive while the thread is busy wait in
+    the queue, and are processed as a batch when it is free.
 
     Args:
         thread: with a single worker.

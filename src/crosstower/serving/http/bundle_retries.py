@@ -37,7 +37,7 @@ class BundleRetries:
 
         Args:
             number: of the choice.
-            reason: in words.
+            reason: as a sentence.
 
         """
         now = time.monotonic()

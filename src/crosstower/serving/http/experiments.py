@@ -30,7 +30,7 @@ ALLOWED = frozenset({"blend", "rules", "explore", "candidates"})
 
 
 class ExperimentSummary(FrozenModel):
-    """An experiment of the server, and the arm of the user that was asked for."""
+    """An experiment of the server, and the arm of the requested user."""
 
     name: str
     start: datetime
@@ -86,7 +86,7 @@ class RunningExperiments:
     def treatment(self, request: RecommendRequest, request_id: str) -> Treatment | None:
         """Return the treatment of a request; None outside of any experiment.
 
-        A request that sets a field that an arm sets is outside, whatever its arm would be.
+        A request that sets a field that an arm sets is outside the experiment, in any arm.
         """
         if not self._experiments:
             return None
@@ -112,14 +112,14 @@ class RunningExperiments:
     def tagged(self, events: Sequence[Event]) -> list[Event]:
         """Return events with `experiment` and `arm` in their attributes.
 
-        An event that has the attribute `experiment` already keeps it.
+        An event that already has the attribute `experiment` keeps it.
         """
         return [self._tagged(event) for event in events]
 
     def check(self, live: Live, bundle: str | None = None) -> None:
-        """Make one request per arm of a bundle, so that no arm fails when users meet it.
+        """Make one request per arm of a bundle, so that no arm fails in production.
 
-        Segments that neither a request nor a user can have are logged.
+        Logs a warning for segments that neither requests nor users can have.
 
         Args:
             live: the open bundle.
@@ -153,7 +153,7 @@ class RunningExperiments:
                 ) from error
 
     def unknown_segments(self, columns: Sequence[str]) -> Iterator[str]:
-        """Yield a sentence for each segment that is no column of a bundle's query.
+        """Yield a warning for each segment that is not a query column of a bundle.
 
         Args:
             columns: of the query.

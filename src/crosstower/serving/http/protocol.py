@@ -2,7 +2,7 @@
 
 Adds to uvicorn's protocol: limits on connections, on the size and number of headers, and on the
 time to send a request and to read its response, and refusals by a full worker. After such a
-refusal, the connection is not read for a moment, so clients that retry at once do not slow down
+refusal, the connection is not read for a moment, so immediate retries of clients do not slow down
 others.
 """
 
@@ -232,7 +232,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Ignore upgrades without a warning, which anybody could use to fill the log."""
 
     def _refuse(self) -> None:
-        """Respond at once, and read the connection again after a pause."""
+        """Respond immediately, and read the connection again after a pause."""
         if self.parser is None or not self.parser.should_keep_alive():
             self._close(503, BUSY)
             return

@@ -45,7 +45,7 @@ class Limits(FrozenModel):
         default=10.0, gt=0, description="Seconds that a request may wait for its response."
     )
     wait_seconds: float = Field(
-        default=0.6, gt=0, description="Expected wait above which a request is rejected at once."
+        default=0.6, gt=0, description="Expected wait above which requests are rejected."
     )
     connections: int = Field(default=1_000, ge=1, description="Open connections per worker.")
     headers: int = Field(default=100, ge=1)
@@ -79,7 +79,7 @@ class Settings(FrozenModel):
     bundle: Path
     state: StateAddress
     temporary: Path | None = Field(
-        default=None, description="Folder of this server alone, if the state is not a folder."
+        default=None, description="Folder of only this server, if the state is not a folder."
     )
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)

@@ -1,4 +1,4 @@
-"""A look at the bytes of a request that takes a microsecond, for a worker that is full."""
+"""Fast pre-parse of a request (about a microsecond), for an overloaded worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SLOW = (b"transfer-encoding", b"connection:", b"expect:", b"upgrade:")
 def whole_post(data: bytes, most: int) -> bytes | None:
     r"""Return the path of bytes that are exactly one plain POST request, else None.
 
-    Whatever is unusual, such as several lengths, chunks, or a connection that ends, is left to the
+    Unusual requests, such as several lengths, chunks, or a connection that ends, are left to the
     parser.
 
     >>> whole_post(b"POST /v1/rank HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 1_000)

@@ -50,7 +50,7 @@ class VectorsResponse(FrozenModel):
     "/vectors", responses=REFUSALS | documented(409, 507), dependencies=[Depends(Needs("write"))]
 )
 async def put_vectors(body: VectorsRequest, service: Worker) -> VectorsResponse:
-    """Replace vectors of items, until they are put or deleted; searches see them at once."""
+    """Replace vectors of items, until they are put or deleted; searches use them immediately."""
     refuse_above("vectors", len(body.vectors), service.settings.limits.items, " at a time")
     service.check_room()
 

@@ -167,7 +167,7 @@ def stages_of(bundle: Bundle, folder: Path | None, runs: Runs) -> list[Stage]:
 
     Args:
         bundle: that is served.
-        folder: of its version; None for a bundle that no retraining has made.
+        folder: of its version; None for a bundle not built by retraining.
         runs: of such a bundle.
 
     Raises:
@@ -200,7 +200,7 @@ def _check_columns(recipe: Recipe) -> None:
     read = [name for name in RETRIEVED if name in recipe.schema_.sources()]
     if read:
         raise RecipeError(
-            f"{recipe.name}: reads {' and '.join(read)}, which rows made of events do not have, as"
+            f"{recipe.name}: reads {' and '.join(read)}, which rows from events do not have, as"
             " the retriever is trained on the same events; train both with crosstower fit and"
             " crosstower features, and make a bundle"
         )

@@ -1,4 +1,4 @@
-"""Rows of a retraining: base rows, and rows made of events."""
+"""Rows of a retraining: base rows, and rows from events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _POSITIVE = f"{MARK}positive:"
 
 @dataclass(frozen=True)
 class EventRows:
-    """Rows made of events: `impressions` for ranking, `positives` for retrieval.
+    """Rows from events: `impressions` for ranking, `positives` for retrieval.
 
     Both have all data columns that the recipes read. `counted` are the events that counters count,
     with their keys. `notes` are sentences about omitted rows.

@@ -103,7 +103,7 @@ class Database(ABC):
 
     @abstractmethod
     def alone(self, work: str) -> AbstractContextManager[None]:
-        """Run the block alone: no other process may do the same kind of work meanwhile.
+        """Run the block exclusively: no other process may do the same kind of work meanwhile.
 
         Args:
             work: its kind, a word such as retraining.

@@ -69,7 +69,7 @@ def export_events(
     `query` and `attributes` are JSON. Each key of these has a column of its own too, such as
     `query.device`, where its values have one type: booleans, whole numbers of 64 bits, numbers,
     text, or lists of one of these; nulls do not count. A key of mixed types, of objects, of
-    nothing but nulls, or of larger numbers stands in the JSON alone, and is named in the result, as
+    nothing but nulls, or of larger numbers is only in the JSON, and is named in the result, as
     are all but the 256 most frequent keys of `query` and of `attributes`. Memory does not grow with
     the events.
 

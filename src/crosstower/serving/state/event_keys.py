@@ -64,7 +64,7 @@ class TableKeys:
 class Parts:
     """Hashes `[n]` of events by key column, `NO_KEY` where an event lacks the value.
 
-    `own` are those of the event alone, `whole` also has those of its item. `orphaned` `[n]` marks
+    `own` are only those of the event, `whole` also has those of its item. `orphaned` `[n]` marks
     the events that name an item that does not exist, `of_items` are the columns that items have.
     """
 

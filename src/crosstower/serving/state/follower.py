@@ -13,7 +13,7 @@ from crosstower.errors import ServeError
 from crosstower.storage.limited_connection import LimitedConnection
 
 RESPONSE_SECONDS = 3.0
-"""Longest wait for a response before the database counts as unavailable."""
+"""Longest wait for a response before the database is considered unavailable."""
 
 _POLL, _PAUSE = 1.0, 0.25  # seconds
 _LOG = logging.getLogger("uvicorn.error")
@@ -51,7 +51,7 @@ class Follower:
         self._thread.start()
 
     def reach(self, version: int) -> None:
-        """Note a commit of this process, which must see it at once."""
+        """Note a commit of this process, which must see it immediately."""
         self.version = max(version, self.version)
 
     def behind(self) -> float:

@@ -34,7 +34,7 @@ class _Cached:
 
 
 class LiveHistories:
-    """Live users, read from the state when they are first asked for, or have changed.
+    """Live users, read from the state when first requested, or after a change.
 
     A user's events are read by an index, and kept until `catch_up` finds another event of the user
     in the log. `unread` counts look-ups that failed while the database could not be reached. For
@@ -128,7 +128,7 @@ class LiveHistories:
         return max(0, self._state.heads().events - self._seen[0])
 
     def catch_up(self, heads: Heads) -> None:
-        """Forget the users that have changed since the last look, by whichever worker.
+        """Forget the users that have changed since the last poll, in any worker.
 
         Args:
             heads: of the state, as it is now.

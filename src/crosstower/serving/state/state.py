@@ -179,7 +179,7 @@ class State:
     def delete_events(self, before: datetime) -> int:
         """Drop events before a time with a time zone; return their number.
 
-        Their room in the file is used again. An `event_id` that is gone can be stored again.
+        Their space in the file is reused. A deleted `event_id` can be stored again.
         """
         gone = event_log.delete_before(self._database, event_log.microseconds(before))
         with self._database.writing() as connection:

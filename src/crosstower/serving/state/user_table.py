@@ -113,11 +113,11 @@ def count_deletion(connection: Connection, *, scrubbed: bool) -> None:
 
 
 def unscrubbed(connection: Connection) -> int:
-    """Return the number of the newest erasure whose remains may be in the file, 0 without one."""
+    """Return the number of the newest erasure that is not scrubbed; 0 without one."""
     found = connection.execute("SELECT max(sequence) FROM erasures WHERE scrubbed = 0").fetchone()
     return found[0] or 0
 
 
 def mark_scrubbed(connection: Connection, last: int) -> None:
-    """Note that the remains of erasures up to a number are gone."""
+    """Mark erasures up to a sequence number as scrubbed."""
     connection.execute("UPDATE erasures SET scrubbed = 1 WHERE sequence <= ?", (last,))

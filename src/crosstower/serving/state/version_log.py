@@ -183,7 +183,7 @@ class VersionLog:
 
         Args:
             choice: number of the choice of that version.
-            reason: in words.
+            reason: as a sentence.
             base: bundle of the command line.
 
         Returns:
