@@ -66,7 +66,7 @@ class ItemEncoder:
         return not (self._side.number_names or self._side.list_names)
 
     def unseen(self, items: pl.DataFrame, name: str) -> NDArray[np.bool_]:
-        """Return which items `[n]` the tower knows nothing of: it reads unseen values alone.
+        """Return which items `[n]` have only unseen values in the tower.
 
         All of them have one vector. Arguments and errors as `vectors`.
         """

@@ -26,7 +26,7 @@ _FOLDER = "merged"
 
 
 def merges_sources(recipe: Recipe) -> bool:
-    """Return whether the lists of a recipe are not those of its retrieval model alone."""
+    """Return whether the lists of a recipe have other sources than its retrieval model."""
     return bool(set(kinds_of(recipe.sources or {}).values()) - {MODEL})
 
 

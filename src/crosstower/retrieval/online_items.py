@@ -317,7 +317,7 @@ class OnlineItems:
 
 
 def _best(places: Indices, scores: Floats, k: int) -> tuple[Indices, Floats]:
-    """Return the k best of the places that are there (not -1)."""
+    """Return the k best existing places (not -1)."""
     there = np.flatnonzero(places >= 0)
     order = there[np.argsort(-scores[there], kind="stable")][:k]
     return places[order], scores[order]

@@ -243,7 +243,7 @@ class Retriever:
 
     @cached_property
     def _exact_items(self) -> OnlineItems:
-        """The items and the vectors of the model, whatever the index is."""
+        """The items and the vectors of the model, independent of the index."""
         exact = ExactIndex.build(self.catalogue.ids, self.vectors)
         return OnlineItems(self.catalogue, exact, lambda: self.vectors)
 

@@ -102,7 +102,7 @@ def histories_of_users(users: pl.DataFrame) -> Histories:
 
 
 def without_histories(users: pl.DataFrame) -> pl.DataFrame:
-    """Return the users with their query columns alone."""
+    """Return the users with only their query columns."""
     return users.drop(SEEN_ITEMS, SEEN_TIMES, strict=False)
 
 

@@ -46,15 +46,14 @@ def similar_items(
         raise QueryError(f"no item {item!r} among {len(items):,}{near}")
     if _has_no_vector(items, encoder, place):
         raise QueryError(
-            f"item {item!r}: the model knows nothing of it, as the item tower learned none of its"
-            " values (a value needs min_count training rows); train again with more rows of it, or"
-            " put its vector"
+            f"item {item!r}: has no vector, as the item tower learned none of its values (a value"
+            " needs min_count training rows); retrain with more rows of it, or upload a vector"
         )
     return items.similar(place, k, where=where)
 
 
 def _has_no_vector(items: OnlineItems, encoder: ItemEncoder, place: int) -> bool:
-    """Return whether an item has the vector of all unseen items, and none was put for it."""
+    """Return whether an item has the vector of all unseen items, and no vector was uploaded."""
     if not encoder.may_be_unseen:
         return False
     places = np.array([place])

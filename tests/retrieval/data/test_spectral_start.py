@@ -1,4 +1,4 @@
-"""Retrievers of ids alone that start from the spectrum of their training pairs."""
+"""Id-only retrievers that start from the spectrum of their training pairs."""
 
 from pathlib import Path
 from typing import Any
@@ -122,8 +122,12 @@ def test_a_random_start_is_random(data: RetrievalData, tmp_path: Path) -> None:
     [
         (BAG | {"had": {"kind": "bag", "table": "film"}}, {}, "without a table of another"),
         (BAG | {"had": {"kind": "sequence", "table": "film"}}, {}, "declare it as {kind: bag}"),
-        (BAG | {"user": "categorical"}, {}, "a query of the user's items alone"),
-        (BAG | {"genre": "categorical"}, {"model": {"item": ["film", "genre"]}}, "of ids alone"),
+        (BAG | {"user": "categorical"}, {}, "a query of only the user's items"),
+        (
+            BAG | {"genre": "categorical"},
+            {"model": {"item": ["film", "genre"]}},
+            "id-only item tower",
+        ),
         (BAG | {"film": "numeric"}, {}, "a categorical column of film"),
         (None, {"model": {"item_hidden": [8]}}, "drop model.item_hidden"),
         (None, {"model": {"query_hidden": [8]}}, "drop model.query_hidden"),

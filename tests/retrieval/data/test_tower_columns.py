@@ -19,7 +19,7 @@ from .test_retrieval_data import ROWS, recipe
         (
             {"km": {"kind": "distance", "origin": ["a", "b"], "to": ["c", "d"]}},
             ["item"],
-            "a distance needs the query and the item at once",
+            "a distance needs both the query and the item",
         ),
         (
             {"both": {"kind": "cross", "columns": ["user", "item"]}},

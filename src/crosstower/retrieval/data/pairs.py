@@ -25,8 +25,8 @@ PREFETCH = 2
 class Pairs:
     """Training pairs: `query` `[B]` rows and `item` `[B]`, positions in the catalogue.
 
-    `user` `[B]` are positions in the table of users. With several processes, each has the queries
-    of its part alone, and the items and users of all. Pairs may share queries: `query` then has
+    `user` `[B]` are positions in the table of users. With several processes, each has only the
+    queries of its part, and the items and users of all. Pairs may share queries: `query` then has
     distinct ones `[Q]`, `owner` `[B]` is the query of each pair of this process, and `history`
     `[Q]` has the items of each query's history, positions in the catalogue.
     """

@@ -129,7 +129,7 @@ def _cleaner(
 
 
 def _until(frame: pl.DataFrame, order: tuple[Clock, ...]) -> datetime | None:
-    """Return the time of the last row, to the microsecond; None without a clock that tells it."""
+    """Return the time of the last row, to the microsecond; None if the rows have no time."""
     for clock in order:
         last: Any = frame[time_name(clock.column)].max()
         if clock.unit != ORDER and last is not None:

@@ -211,7 +211,7 @@ def _check_splits(
         words = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         raise DataError(
             f"the {empty[0]} split has no relevant items ({words} rows); change data.split, give"
-            " more rows, or set retrieval.exclude_seen: false if users come back to the same items"
+            " more rows, or set retrieval.exclude_seen: false if users return to the same items"
         )
 
 

@@ -1,4 +1,4 @@
-"""Vectors that a retriever of ids alone starts from: the spectrum of its training pairs."""
+"""Initial vectors of an id-only retriever: the spectrum of its training pairs."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def check_spectral_start(recipe: Recipe) -> None:
     bag = columns.get(sides.history or "")
     if not isinstance(bag, Bag) or bag.table is not None or sides.query:
         raise RecipeError(
-            f"{_KEY}: needs a query of the user's items alone; set retrieval.history: COLUMN and"
+            f"{_KEY}: needs a query of only the user's items; set retrieval.history: COLUMN and"
             " declare it as {kind: bag}, without a table of another column"
         )
     item, *others = sides.item
     of_ids = isinstance(columns[item], Categorical) and not others
     if not of_ids or tuple(columns[item].sources(item)) != (section.item,):
         raise RecipeError(
-            f"{_KEY}: needs an item tower of ids alone; set model.item to a categorical column"
+            f"{_KEY}: needs an id-only item tower; set model.item to a categorical column"
             f" of {section.item}"
         )
     layers = [key for key in ("query_hidden", "item_hidden", "graph_layers") if model.get(key)]

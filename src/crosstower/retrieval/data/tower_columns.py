@@ -77,7 +77,7 @@ def _check_one_sided(schema: Schema, item: list[str]) -> None:
     for name, column in schema.columns.items():
         if isinstance(column, Distance):
             raise RecipeError(
-                f"schema.columns.{name}: a distance needs the query and the item at once, which a"
+                f"schema.columns.{name}: a distance needs both the query and the item, which a"
                 " two-tower model never sees; use it in a ranker, or in a filter as distance_km"
             )
         if isinstance(column, Cross) and len({part in item for part in column.columns}) > 1:

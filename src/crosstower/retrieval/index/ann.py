@@ -116,7 +116,7 @@ class AnnIndex(ExactIndex):
         return best, values
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
-        """Add items; an id that is there gets the new vector and attributes."""
+        """Add items; an existing id gets the new vector and attributes."""
         before = len(self.vectors)
         super().add(ids, vectors, attributes)
         loose = np.concatenate([self._loose, np.arange(before, len(self.vectors))])

@@ -65,7 +65,7 @@ class Catalogue:
         self._conditions = Conditions()
 
     def __len__(self) -> int:
-        """Return how many items are there; removed ones do not count."""
+        """Return the number of items, without removed ones."""
         return self._count
 
     @property
@@ -75,7 +75,7 @@ class Catalogue:
 
     @cached_property
     def flags(self) -> frozenset[str]:
-        """Attributes whose values are 0 and 1, or booleans, wherever they are known."""
+        """Attributes whose known values are 0 and 1, or booleans."""
         found = (values for values in self.attributes if values.null_count() < len(values))
         return frozenset(values.name for values in found if _is_flag(values))
 
@@ -163,7 +163,7 @@ class Catalogue:
         self._changed()
 
     def _evaluated(self, where: str | None) -> pl.Series:
-        """Return the booleans `[N]` of the items that are there and fulfil a condition."""
+        """Return a mask `[N]` of the existing items that match a condition."""
         if where is None:
             return pl.Series(self.active_mask)
         table = self.attributes

@@ -154,7 +154,7 @@ class ExactIndex:
         )
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
-        """Add items; an id that is there gets the new vector and attributes."""
+        """Add items; an existing id gets the new vector and attributes."""
         catalogue = Catalogue(ids, attributes)
         encoded = Vectors.encode(vectors, self.vectors.storage)
         _check_fit(len(catalogue.ids), len(encoded.stored))

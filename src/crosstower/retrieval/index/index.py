@@ -76,7 +76,7 @@ class ItemIndex(Protocol):
 
         Args:
             queries: `[Q, D]`.
-            k: how many; fewer come back only where fewer exist.
+            k: number of items; fewer are returned only if fewer exist.
             where: a condition on attributes, as in `filters`.
             exclude: for each query the ids of items to leave out; unknown ones are ignored.
 
@@ -87,7 +87,7 @@ class ItemIndex(Protocol):
         ...
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
-        """Add items; an id that is there gets the new vector and attributes."""
+        """Add items; an existing id gets the new vector and attributes."""
         ...
 
     def remove(self, ids: Any) -> None:

@@ -158,7 +158,7 @@ class MilvusIndex:
         return MilvusIndex(read_document(path, Address, newest=1, error=RunError, again=again))
 
     def __len__(self) -> int:
-        """Return how many items are there."""
+        """Return the number of items."""
         found = self._client.query(self.address.collection, filter="", output_fields=["count(*)"])
         return int(found[0]["count(*)"])
 
@@ -209,7 +209,7 @@ class MilvusIndex:
             ) from error
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
-        """Add items; an id that is there gets the new vector and attributes."""
+        """Add items; an existing id gets the new vector and attributes."""
         catalogue, x = checked_items(ids, vectors, attributes)
         if x.shape[1] != self._about.width:
             raise QueryError(f"item vectors: expected width {self._about.width}, got {x.shape[1]}")
@@ -283,7 +283,7 @@ def _create(client: Any, collection: str, about: _Description) -> None:
 
 
 def _without(condition: str, ids: set[Any]) -> str:
-    """Return a condition that leaves out items, too."""
+    """Return a condition that also excludes items."""
     if not ids:
         return condition
     left_out = f"id not in {json.dumps(sorted(ids))}"

@@ -179,7 +179,7 @@ class PgvectorIndex:
         return PgvectorIndex(read)
 
     def __len__(self) -> int:
-        """Return how many items are there."""
+        """Return the number of items."""
         query = f"SELECT count(*) FROM {self._table.sql}"  # noqa: S608 - a name of our own
         counted = self._session.run(
             lambda cursor: cursor.execute(query).fetchone(), again=True, seconds=self._seconds
@@ -197,7 +197,7 @@ class PgvectorIndex:
         """Return the items that the database finds; see `ItemIndex.search`.
 
         Raises:
-            IndexUnavailableError: the database does not respond, or the table is gone.
+            IndexUnavailableError: the database does not respond, or the table does not exist.
 
         """
         x = check_queries(queries, k, width=self._table.width)
@@ -233,7 +233,7 @@ class PgvectorIndex:
             raise IndexUnavailableError(str(error)) from None
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
-        """Add items; an id that is there gets the new vector and attributes."""
+        """Add items; an existing id gets the new vector and attributes."""
         items, x = checked_items(ids, vectors, attributes)
         table = self._table
         if x.shape[1] != table.width:

@@ -30,7 +30,7 @@ _AT_ONCE = 2**22  # numbers of gathered vectors
 def products(rows: Floats, queries: Floats) -> Floats:
     """Return the inner products `[Q, C]` of vectors `[Q, C, D]` with queries `[Q, D]`.
 
-    Each is rounded in the same way, whatever Q and C.
+    Each is rounded in the same way, for any Q and C.
 
     >>> products(np.ones((1, 2, 3), np.float32), np.ones((1, 3), np.float32))
     array([[3., 3.]], dtype=float32)
@@ -98,7 +98,7 @@ def rescored(
 def _rescore(
     queries: Floats, rows: Rows, places: Indices, scores: Floats, into: tuple[Indices, Floats]
 ) -> None:
-    """Write the best of the candidates `[Q, C]` that are there (not -inf) into `[Q, k]`."""
+    """Write the best existing candidates `[Q, C]` (not -inf) into `[Q, k]`."""
     gathered = rows(np.maximum(places, 0).ravel()).reshape(*places.shape, -1)
     exact = np.where(np.isneginf(scores), -np.inf, products(gathered, queries))
     order = np.lexsort((places, -exact))[:, : into[0].shape[1]]

@@ -28,7 +28,7 @@ class Survivors:
     """Items that may be shown, and the data that searches have derived from them.
 
     `scattered` is set by an approximate index where the survivors lie in so many of its blocks
-    that a scan of the survivors alone is faster.
+    that a scan of only the survivors is faster.
 
     Args:
         bits: `[N]` booleans without missing ones, True for each such item.

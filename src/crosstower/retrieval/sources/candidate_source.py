@@ -58,7 +58,7 @@ class CandidateSource(ABC):
     needs_user: ClassVar[bool] = False
     """Whether `retrieval.user` must be set, since the source reads the user's history."""
     repeats: ClassVar[bool] = False
-    """Whether it finds items of the history alone."""
+    """Whether it finds only items of the history."""
     is_model: ClassVar[bool] = False
     """Whether it is the retrieval model, whose index the caller searches."""
 

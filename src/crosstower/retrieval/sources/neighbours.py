@@ -104,7 +104,7 @@ def table_of(matrix: Any, neighbours: int) -> Arrays:
     table = sparse.vstack(rows).tocsr()
     if not table.nnz:
         raise DataError(
-            "no user has two training rows, which would tell of neighbours; remove the source"
+            "no user has two training rows, so there are no neighbours; remove the source"
         )
     return {
         "starts": table.indptr.astype(np.int64),

@@ -1,4 +1,4 @@
-"""The sources of a retrieval run, asked for candidates with their quotas."""
+"""The candidate sources of a retrieval run, with their quotas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training rows that sources are made of. Shapes: R rows, U users, N items."""
+"""The training rows for fitting sources. Shapes: R rows, U users, N items."""
 
 from __future__ import annotations
 

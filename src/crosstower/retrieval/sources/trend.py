@@ -29,7 +29,7 @@ class Trend:
     """Counts the rows and events of a window per item; not for several threads.
 
     The window ends with the newest row or event, so that without events the counts are those of
-    the training rows, whatever the time is. As of counters, its old edge is that of one of 64
+    the training rows, at any time. As with counters, its old edge is that of one of 64
     buckets: it covers up to 1/64 more than its length. Memory is that of `WindowCounts`.
 
     >>> films, times = pl.Series(["f1", "f2", "f1"]), np.array([5, 20, 70]) * SECOND
@@ -90,7 +90,7 @@ class Trend:
         self.version += 1
 
     def fresh(self) -> Trend:
-        """Return the trend of the training rows alone, to count the events again."""
+        """Return the trend of only the training rows, to count the events again."""
         other = copy(self)
         other.reset()
         return other
