@@ -64,7 +64,7 @@ class IndexUnavailableError(ServeError):
 
 
 class CrosstowerWarning(UserWarning):
-    """Something to know that stops nothing: rows left out, an unknown user, a low match rate."""
+    """Warning that stops nothing: rows left out, an unknown user, a low match rate."""
 
 
 def notify(sentences: Iterable[str]) -> None:

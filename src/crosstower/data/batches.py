@@ -22,7 +22,7 @@ PREFETCHED = 2
 class Batches:
     """Batches of `size` rows (the last one may be smaller) out of encoded rows.
 
-    With a seed each epoch has its own order, a function of (seed, epoch) alone, so that a resumed
+    With a seed each epoch has its own order, a function of only (seed, epoch), so that a resumed
     run sees the same batches. Rows in memory are shuffled as a whole; rows on disk by blocks and
     then within a window of blocks.
 

@@ -295,14 +295,14 @@ def _regression_label(task: Regression, cells: Cells) -> Cells:
 
 
 def _amount_cells(raw: pl.Series) -> Cells:
-    """Return amounts, which must be there and not be negative."""
+    """Return amounts, which must be given and not be negative."""
     cells = number_cells(raw)
     bad = cells.bad | cells.values.is_null() | (cells.values < 0).fill_null(value=False)
     return Cells(cells.values, bad, "an amount of at least 0", "fill it in")
 
 
 def _weight_cells(raw: pl.Series) -> Cells:
-    """Return sample weights, which must be there, not be negative, and leave the loss finite."""
+    """Return sample weights, which must be given, not be negative, and keep the loss finite."""
     cells = replace(_amount_cells(raw), expected="a weight of at least 0")
     large = (cells.values > _LARGEST_WEIGHT).fill_null(value=False) & ~cells.bad
     if not large.any():
@@ -312,13 +312,13 @@ def _weight_cells(raw: pl.Series) -> Cells:
 
 
 def _group_cells(raw: pl.Series) -> Cells:
-    """Return the text of each row's group, which must be there."""
+    """Return the text of each row's group, which must not be missing."""
     found = text_of(raw)
     return Cells(found, found.is_null(), "the id of a group", "fill it in")
 
 
 def _time_cells(raw: pl.Series, clock: Clock) -> Cells:
-    """Return times, which must be there."""
+    """Return times, which must not be missing."""
     times = clock.read(raw)
     return Cells(times, times.is_null(), "a time", "fill it in")
 

@@ -132,7 +132,7 @@ class Arena:
 class EncodedRows:
     """Blocks of encoded rows: side by side in memory, or beyond `memory_bytes` in `folder`.
 
-    Rows keep their order. Memory in use stays within `memory_bytes`, whatever the number of rows.
+    Rows keep their order. Memory in use stays within `memory_bytes`, for any number of rows.
     """
 
     folder: Path
@@ -185,7 +185,7 @@ class EncodedRows:
         return self._held.rows(begin, begin + self._sizes[number].rows)
 
     def windows(self, order: list[int]) -> Iterator[RowWindow]:
-        """Yield all rows at once from memory, or from disk blocks in the given order.
+        """Yield all rows as one window from memory, or blocks from disk in the given order.
 
         From disk as many blocks come together as a quarter of the memory holds. Three such windows
         are there at once: one is used, one waits, one is read in the background.
@@ -207,7 +207,7 @@ class EncodedRows:
 
     @property
     def in_one_window(self) -> bool:
-        """Whether `windows` yields all rows at once."""
+        """Whether `windows` yields all rows as one window."""
         return self._held is not None or not self._sizes
 
     def _groups(self, order: list[int]) -> Iterator[list[int]]:

@@ -198,7 +198,7 @@ class ShardedRows(EncodedRows):
         return whole
 
     def windows(self, order: list[int]) -> Iterator[RowWindow]:
-        """Yield all rows at once if they fit into the memory, or blocks in the given order."""
+        """Yield all rows as one window if they fit into memory, or blocks in the given order."""
         if not self.in_one_window:
             yield from super().windows(order)
         elif self._parts:
@@ -206,7 +206,7 @@ class ShardedRows(EncodedRows):
 
     @property
     def in_one_window(self) -> bool:
-        """Whether `windows` yields all rows at once."""
+        """Whether `windows` yields all rows as one window."""
         return self.bytes <= self.memory_bytes
 
     def block(self, number: int) -> Batch:

@@ -1,7 +1,7 @@
 """A sketch of the training rows that recognises them: the smallest hashes of their inputs.
 
 Keeping the k smallest of all hashes is a sample by value (Bar-Yossef et al. 2002): whether a row
-is in the sample follows from the row alone, so a row met again is compared with the same sample.
+is in the sample depends only on the row, so a repeated row is compared with the same sample.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def numbered_hashes(inputs: U64, batch: Batch, numbers: NDArray[np.int64]) -> tu
 
 @dataclass
 class NumberedRows:
-    """A hash of all rows, labels and row numbers of each split, in whatever order they are added.
+    """A hash of all rows, labels and row numbers of each split, in any order of addition.
 
     It is a sum over the rows, modulo 2^128.
     """

@@ -23,7 +23,7 @@ from crosstower.values.arrays import Indices
 class GroupedBatches:
     """Batches of about `size` rows, in which each group is whole.
 
-    Groups come in a new order in every epoch, a function of (seed, epoch) alone. A group of more
+    Groups come in a new order in every epoch, a function of only (seed, epoch). A group of more
     than `size` rows is divided at random into pieces of at most `size`; each epoch divides it
     differently. An epoch has B = max(1, rows // size) batches: a piece belongs to the batch in
     which its first row falls if the rows are cut into B equal parts, so a batch may be longer or

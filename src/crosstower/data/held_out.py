@@ -20,7 +20,7 @@ _HELD_OUT: tuple[HeldOut, ...] = ("valid", "test")
 def held_out_columns(
     recipe: Recipe, source: Source, columns: Sequence[str], *, with_labels: bool = False
 ) -> dict[HeldOut, pl.DataFrame]:
-    """Return {"valid": frame, "test": frame} of raw columns, as they stand in `source`.
+    """Return {"valid": frame, "test": frame} of raw columns, as in `source`.
 
     The rows are those of the stored predictions, in their order: they are split and left out for
     bad cells by the same rules. Memory holds the two splits' rows, not those of the training.

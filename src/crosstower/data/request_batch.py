@@ -1,4 +1,4 @@
-"""A request: the candidates of one user, whose own columns are there once."""
+"""A request: the candidates of one user, whose own columns are stored once."""
 
 from __future__ import annotations
 

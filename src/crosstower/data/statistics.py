@@ -143,7 +143,7 @@ class DatasetCounter:
 
         Args:
             source: name of the rows.
-            split: how they were split, in words.
+            split: description of the split.
             joins: share of the rows that found their key in each joined table.
 
         """

@@ -48,7 +48,7 @@ class Bias(FrozenModel):
 
 
 def check_bias(bias: Bias, schema: Schema, *, retrieves: bool) -> None:
-    """Reject columns that a bias tower cannot read alone.
+    """Reject columns that a bias tower cannot read by itself.
 
     Raises:
         ValueError: names the column.

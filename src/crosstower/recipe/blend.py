@@ -42,7 +42,7 @@ class Diversity(FrozenModel):
     by: str | None = Field(default=None, description="Column that the caps apply to.")
     caps: dict[str, Annotated[int, Field(ge=0)]] = Field(
         default={},
-        description="Maximum rows per value in the top `top`; '*' stands for all other values.",
+        description="Maximum rows per value in the top `top`; '*' means all other values.",
     )
     mmr: float | None = Field(
         default=None,

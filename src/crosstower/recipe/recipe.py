@@ -118,8 +118,8 @@ class Recipe(FrozenModel):
     tune: Tune | None = Field(default=None, description="Options to search by `crosstower tune`.")
     sources: Sources | None = Field(
         default=None,
-        description="Sources of the candidates of a funnel, with quotas (default: the retrieval"
-        " model alone).",
+        description="Sources of the candidates of a funnel, with quotas (default: only the"
+        " retrieval model).",
     )
 
     @model_validator(mode="before")

@@ -168,8 +168,8 @@ class Retrieval(FrozenModel):
     )
     start: Literal["random", "spectral"] = Field(
         default="random",
-        description="Initial vectors of items and their bag: random, or spectral, the strongest"
-        " singular vectors of the training pairs, for a retriever of ids alone.",
+        description="Initial vectors of items and their bag: random, or spectral, the leading"
+        " singular vectors of the training pairs, for an id-only retriever.",
     )
     objective: str | NamedLoss = Field(
         default="sampled_softmax", description="Loss by name, or {name: ..., OPTION: ...}."

@@ -19,7 +19,7 @@ def own_time(recipe: Recipe) -> str | None:
 def row_times(recipe: Recipe) -> tuple[str, ...]:
     """Return the data columns that a request without them has as its own time.
 
-    That is the column of the rows' time, if models read it as a time alone. Other times, such as
+    That is the column of the rows' time, if models read it only as a time. Other times, such as
     that of a user's registration, are given as other columns are.
     """
     time = own_time(recipe)

@@ -1,6 +1,6 @@
 """The `rules` section: requirements on lists. No torch.
 
-Rules apply after the blend, in one order, however they are written: `require` and `exclude`;
+Rules apply after the blend, in a fixed order: `require` and `exclude`;
 `boost`, `bury` and `freshness`; `dedup_by`; `mmr` or `dpp`; `spacing`; then `max_per`, `slots` and
 `pin` together.
 """
@@ -101,7 +101,7 @@ class Rules(FrozenModel):
         return found
 
     def value_columns(self) -> list[tuple[str, str]]:
-        """Return (key, column) of each column whose values are told apart."""
+        """Return (key, column) of each column whose distinct values matter."""
         found = [(f"dedup_by[{i}]", name) for i, name in enumerate(self.dedup_by)]
         if self.mmr is not None:
             found += [(f"mmr.similar_by[{i}]", n) for i, n in enumerate(self.mmr.similar_by)]
@@ -138,7 +138,7 @@ class Rules(FrozenModel):
         """Return these rules of a bundle with those of a request.
 
         Lists are joined, those of the bundle first; `freshness` and `mmr` or `dpp` of the request
-        replace the bundle's. With `replace` the request's rules stand alone.
+        replace the bundle's. With `replace`, only the request's rules apply.
         """
         if asked is None:
             return self

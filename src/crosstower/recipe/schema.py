@@ -50,7 +50,7 @@ __all__ = [
 class Schema(FrozenModel):
     """The columns that a model reads and the tasks that it learns, by name.
 
-    A kind alone stands for that kind with its defaults:
+    A bare kind uses its defaults:
 
     >>> schema = Schema(columns={"user_id": "categorical"}, tasks={"click": "binary"})
     >>> schema.columns["user_id"].min_count
@@ -155,7 +155,7 @@ class Schema(FrozenModel):
         return tuple(dict.fromkeys(one for one in found if one is not None))
 
     def row_times(self) -> dict[str, CellTimes]:
-        """Return the data columns that are read as times alone, such as that of the row."""
+        """Return the data columns that are read only as times, such as that of the row."""
         found = {name: column.row_times(name) for name, column in self.columns.items()}
         others = self.part([name for name in self.columns if not found[name]]).sources()
         times = [one for column in found.values() for one in column.items()]
@@ -195,7 +195,7 @@ class Schema(FrozenModel):
 
 
 def _with_kinds(section: Any) -> Any:
-    """Return columns or tasks by name, each kind that stands alone as a mapping."""
+    """Return columns or tasks by name, with each bare kind as a mapping."""
     if not isinstance(section, dict):
         return section
     return {name: {"kind": one} if isinstance(one, str) else one for name, one in section.items()}

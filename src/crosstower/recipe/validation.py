@@ -54,7 +54,7 @@ def unknown_key(kind: type[BaseModel], location: tuple[Any, ...]) -> str:
 def _of_any(problems: dict[str, str]) -> list[str]:
     """Return the problems of a value that may be of several types, of which it fits none.
 
-    A value of one of the types has the problems of that type alone.
+    A value of one of the types has only the problems of that type.
 
     Args:
         problems: type of the error by message.

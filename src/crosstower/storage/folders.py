@@ -1,6 +1,6 @@
 """Folders at addresses: copied to the cache to be read, and published whole.
 
-A copy is at `CACHE/folders/DIGEST/STATE/NAME`: DIGEST stands for the address, STATE for the names,
+A copy is at `CACHE/folders/DIGEST/STATE/NAME`: DIGEST identifies the address, STATE the names,
 sizes and times of change of all files. `address` and `listing.json` next to it say what was
 copied. A copy that a process reads is never replaced: another state of the address has another
 copy, which shares the files that are equal.

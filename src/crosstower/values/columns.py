@@ -16,7 +16,7 @@ from crosstower.values.ids import BOOLEAN, MOMENT, WHOLE, Id, id_of, text_of_byt
 from crosstower.values.instants import is_temporal, time_ids, time_numbers
 
 _EXACT: dict[Any, int] = {pl.Float64: 2**53, pl.Float32: 2**24, pl.Float16: 2**11}
-"""Floats of this size may stand for several integers."""
+"""Floats of this size may represent several integers."""
 
 _FEW = 8  # rows; below it, Python is faster than a query engine
 _SPECIAL = rf"^\s|\s$|^$|{WHOLE}|{BOOLEAN}|{MOMENT}"
@@ -124,7 +124,7 @@ _TEXTS: tuple[tuple[Callable[[pl.DataType], bool], Callable[[pl.Series], pl.Seri
 def ids_of(raw: pl.Series) -> pl.Series:
     """Return canonical ids, Int64 or String; null where one is missing or cannot be an id.
 
-    Fractions, infinities, and floats so large that they stand for several integers cannot be ids.
+    Fractions, infinities, and floats so large that they represent several integers cannot be ids.
 
     Raises:
         DataError: the column holds lists, structures or durations.
@@ -245,7 +245,7 @@ def numbers_of(raw: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Return numbers as Float64 and which cells are none; a missing value is fine.
 
     `true` and `false` are 1 and 0, times and durations seconds, and text is what it spells. Narrow
-    floats are taken as the shortest decimal that they stand for, so that 0.1 is 0.1.
+    floats are taken as the shortest decimal that they represent, so that 0.1 is 0.1.
 
     Raises:
         DataError: the column holds lists or structures.

@@ -217,7 +217,7 @@ class _Reader:
         return lambda _: series
 
     def _column(self, node: ast.expr) -> str | None:
-        """Return the column that a name, or column("NAME"), stands for."""
+        """Return the column that a name, or column("NAME"), refers to."""
         match node:
             case ast.Name(id=name):
                 if name not in self.text:  # Python writes some characters in another way

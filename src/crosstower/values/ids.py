@@ -19,7 +19,7 @@ Id = int | str
 
 LOW, HIGH = -(2**63), 2**63
 EXACT = 2**53
-"""Floats of this size may stand for several integers."""
+"""Floats of this size may represent several integers."""
 
 # The white space of Unicode, as Rust's regular expressions have it.
 SPACE = (

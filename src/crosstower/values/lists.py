@@ -55,7 +55,7 @@ def id_list_cells(raw: pl.Series, separator: str | None) -> Cells:
     expected, advice = "a list of ids, integers or texts", "store such lists"
     if separator is None and not isinstance(raw.dtype, pl.List | pl.Array):
         expected = "a list such as [1, 2]"
-        advice = "declare separator: '|' (or whatever stands between values)"
+        advice = "declare separator: '|' (or the actual separator)"
     return Cells(values, bad, expected, advice)
 
 

@@ -1,4 +1,4 @@
-"""Where ids stand in a list of known ones."""
+"""Positions of ids in a list of known ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact moments and uniform samples of numbers, whatever the order in which they are added."""
+"""Exact moments and uniform samples of numbers, independent of the order of addition."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class NumberSummary:
 class UniformSample:
     """A uniform sample of at most `size` numbers.
 
-    Those whose rows have the smallest hashes stay, so the sample depends on the rows alone: not on
+    Those whose rows have the smallest hashes stay, so the sample depends only on the rows, not on
     their order, nor on the parts in which they were added or merged.
     """
 

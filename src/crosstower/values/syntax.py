@@ -1,4 +1,4 @@
-"""Texts of expressions as syntax trees, whoever wrote them; nothing is run."""
+"""Parse expressions from untrusted input into syntax trees; nothing is executed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def parsed(text: str, *, longest: int, allowed: str) -> ast.Expression:
     Args:
         text: of the expression.
         longest: most characters.
-        allowed: the grammar in words, for the message of a syntax error.
+        allowed: description of the grammar, for the message of a syntax error.
 
     Raises:
         ValueError: a syntax error, or a text that is too long or no Unicode.

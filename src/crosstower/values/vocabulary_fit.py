@@ -1,6 +1,6 @@
 """Learn vocabularies from training rows, and extend them from one training run to the next.
 
-New values come in, old ones make room. Counts are frames of `value`, `count` and `last`, the
+New values are added, old ones are dropped. Counts are frames of `value`, `count` and `last`, the
 number of the training that saw the value last.
 """
 

@@ -82,8 +82,8 @@ def test_earlier_events_give_the_ids_of_the_owner_of_the_table() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"event": "like"}, "event: given alone"),
-        ({"by": "user"}, "by: given alone"),
+        ({"event": "like"}, "event: not enough"),
+        ({"by": "user"}, "by: not enough"),
         ({"event": "like", "by": "user", "table": None}, "name that column as its table"),
         ({"event": "like", "by": "user", "table": "tags"}, "name that column as its table"),
     ],

@@ -1,4 +1,4 @@
-"""One side of a two-tower model: the columns of the query, or those of the item, encoded alone."""
+"""One side of a two-tower model: the columns of the query or of the item."""
 
 from __future__ import annotations
 

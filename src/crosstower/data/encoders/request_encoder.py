@@ -17,7 +17,7 @@ from crosstower.recipe.schema import Schema
 
 
 class RequestEncoder:
-    """Encodes the columns of a user once, however many candidates there are.
+    """Encodes the columns of a user once, for any number of candidates.
 
     Args:
         encoder: of all columns.

@@ -1,7 +1,7 @@
 """Conditions on item attributes, such as `city == "Paris" and price < 120`.
 
 The text is parsed with Python's grammar and turned into a polars expression node by node. It is
-never evaluated: whatever is not listed here is refused. `parsed_filter` bounds its size.
+never evaluated: anything not listed here is rejected. `parsed_filter` bounds its size.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The text of a condition as a syntax tree of bounded size, whoever wrote it."""
+"""Parse the text of a condition, from untrusted input, into a syntax tree of bounded size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def parsed_filter(text: str, *, allowed: str) -> ast.Expression:
 
     Args:
         text: the condition.
-        allowed: the grammar in words, for the message of a syntax error.
+        allowed: description of the grammar, for the message of a syntax error.
 
     Raises:
         QueryError: a syntax error, a text, nesting or number of comparisons above the limits, a

@@ -1,4 +1,4 @@
-"""Polars columns of Arrow tables, pandas frames and Python values, whatever their types."""
+"""Polars columns of Arrow tables, pandas frames and Python values of any type."""
 
 from __future__ import annotations
 

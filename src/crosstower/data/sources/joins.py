@@ -124,7 +124,7 @@ class JoinMatch(FrozenModel):
         return f"{self.title}: {self.result}"
 
     def without_folder(self) -> JoinMatch:
-        """Return the match with the file name of its table alone."""
+        """Return the match with only the file name of its table."""
         return self.model_copy(update={"table": Path(self.table).name})
 
 

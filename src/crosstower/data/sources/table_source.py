@@ -13,7 +13,7 @@ from crosstower.errors import DataError, first_line
 
 @dataclass(frozen=True)
 class TableSource:
-    """One version of a table. Its files come in the order of their names, each in its own order.
+    """One version of a table. Its files are read in the order of their names.
 
     Args:
         name: of the source in messages.

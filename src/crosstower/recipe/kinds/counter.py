@@ -84,7 +84,7 @@ class Counter(Kind):
     by: Names = Field(description="Data columns whose values a row shares with its events.")
     window: Duration = Field(description="Time that events count: seconds, or such as 12h or 7d.")
     delay: Duration | None = Field(
-        default=None, description="Time before an event counts, such as 5m (default: at once)."
+        default=None, description="Time before an event counts, such as 5m (default: 0)."
     )
     prior: float = Field(
         default=20.0,
@@ -135,7 +135,7 @@ class Counter(Kind):
         return (*self.by, *(count.column for count in self.counts()))
 
     def readings(self, name: str) -> list[Reading]:
-        """Return how the counts are read; those of a ratio stand in one column."""
+        """Return how the counts are read; a ratio has both counts in one column."""
         columns = [count.column for count in self.counts()]
         if self.per is None:
             return [Reading(name, columns[0], _cells)]

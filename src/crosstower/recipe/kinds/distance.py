@@ -42,7 +42,7 @@ class Distance(Number):
         return (*self.origin, *self.to)
 
     def readings(self, name: str) -> list[Reading]:
-        """Return how the four coordinates are read, and the distance is made of them."""
+        """Return how the four coordinates are read and combined into a distance."""
         places = [
             Reading(part_name(name, number), source, partial(_degrees, limit=limit))
             for number, (source, limit) in enumerate(zip(self.sources(name), _LIMITS, strict=True))

@@ -70,7 +70,7 @@ class Elapsed(Number):
         return dict(zip(self.sources(name), self._times(), strict=True))
 
     def readings(self, name: str) -> list[Reading]:
-        """Return how the two moments are read, and the time between them is made of them."""
+        """Return how the two times are read and combined into a duration."""
         sides = zip(self.sources(name), self._times(), strict=True)
         ends = [
             Reading(part_name(name, number), source, partial(_moments, times=times))

@@ -245,7 +245,7 @@ class Column(Kind):
             raw: `[B]`, the column of the data; null where a cell is missing.
 
         Returns:
-            `[B]`. A cell that is null here alone is bad, and `expected` says what it should be.
+            `[B]`. A cell that is null only here is bad, and `expected` says what it should be.
 
         """
         return raw

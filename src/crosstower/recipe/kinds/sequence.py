@@ -106,7 +106,7 @@ class Sequence(ListColumn):
         if (self.event is None) != (self.by is None):
             given, other = ("event", "by: user_id") if self.by is None else ("by", "event: click")
             raise ValueError(
-                f"{given}: given alone; a history of earlier events needs their type and the key"
+                f"{given}: not enough; a history of earlier events needs their type and the key"
                 f" that they share with a row: add {other}, or remove {given}"
             )
         return self

@@ -22,7 +22,7 @@ def cache_folder() -> Path:
 
 
 def digest_of(*parts: object) -> str:
-    """Return 20 hexadecimal digits that stand for texts and numbers.
+    """Return a digest of texts and numbers, of 20 hexadecimal digits.
 
     >>> digest_of("s3://bucket/run") == digest_of("s3://bucket/run")
     True

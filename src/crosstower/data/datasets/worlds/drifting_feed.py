@@ -36,7 +36,7 @@ _LIKE_BASE = np.array([-0.5, -1.0, -2.0])
 class DriftingFeed:
     """A feed to simulate policies in: show lists to its users and ask for their true value.
 
-    Equal arguments give equal users, items, sessions and responses, whatever is shown. Use one
+    Equal arguments give equal users, items, sessions and responses, for any shown lists. Use one
     feed per policy, as a feed remembers clicks. Policies are then compared on common random
     numbers. `make("drifting_feed", seed=0)` has the first rows of `DriftingFeed(seed=0).log()`.
 

@@ -1,4 +1,4 @@
-"""Holiday homes on a map, searched in words: a wish in half of the searches decides the clicks."""
+"""Holiday homes on a map: in half of the searches, a text query decides the clicks."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def search_revenue(rows: pl.DataFrame) -> NDArray[np.float64]:
 
 
 def holiday_searches(rows: int, random: np.random.Generator) -> pl.DataFrame:
-    """Return impressions of search pages as `holiday_homes` does, half of the searches in words.
+    """Return impressions of search pages as `holiday_homes` does, half of them of text queries.
 
     A wish is for the user's favourite landscape in one of two, else for any. In two of three it
     names a feature: the one that the user wants in one of two, else any.

@@ -88,7 +88,7 @@ _WORLDS = {
         20_000, holiday_homes, holiday_homes_schema, ("landscape",),
     ),
     "holiday_searches": _Entry(
-        "the same homes on a map; half of the searches say in words what they look for",
+        "the same homes on a map; half of the searches are text queries",
         20_000, holiday_searches, holiday_searches_schema, ("landscape",),
     ),
     "restaurants": _Entry(
