@@ -46,7 +46,7 @@ def test_rows_without_a_user_are_counted(
     result = blend_run(changed(pl.when(row >= 100).then(users).otherwise(none)), BOTH)
     stored = pl.read_parquet(result.page.parent / "blended.parquet")
     height = stored.height + 100
-    assert f"100 of {height:,} test rows have no user_id and stand in no list." in words(result)
+    assert f"100 of {height:,} test rows have no user_id and are in no list." in words(result)
     assert f" {stored['user_id'].n_unique():,} lists by user_id" in result.sentences[0]
 
 

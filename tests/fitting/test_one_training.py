@@ -189,7 +189,7 @@ def test_a_run_that_is_ended_by_hand_is_not_trained_again(
         trained(tmp_path / "run", "training.refit=true")
     ended = trained(tmp_path / "run", "training.refit=true", resume=True, finish=True)
     assert not ended.refitted("mlp", 0)
-    assert "not trained again on train and valid rows" in ended.report.read_text()
+    assert "not refitted on train and valid rows" in ended.report.read_text()
 
 
 @pytest.mark.slow

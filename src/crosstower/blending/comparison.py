@@ -90,7 +90,7 @@ def compare(
 
 
 def _others(comparison: ComparisonSpec, blend: Blend, rows: HeldOut) -> dict[str, Floats]:
-    """Return the baselines of the blend: scores by a plain sum and by each task alone.
+    """Return the baselines of the blend: scores by a plain sum and by each single task.
 
     The weights of the plain sum are the values of the utility, or those of the blend.
     """

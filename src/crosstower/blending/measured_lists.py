@@ -50,8 +50,8 @@ class Lists:
         if self.short == self.count and self.ordered:
             words.append(
                 f"No list has more than {self.k} rows, so the first {self.k} are the same rows in"
-                " every order: totals are equal by construction, and NDCG alone tells orders"
-                " apart. Give a smaller -k."
+                " every order: totals are equal by construction, and only NDCG distinguishes"
+                " orders. Give a smaller -k."
             )
         elif 2 * self.short > self.count and self.ordered:
             words.append(
@@ -60,7 +60,7 @@ class Lists:
             )
         if self.without:
             words.append(
-                f"{self.without:,} of {self.rows:,} test rows have no {self.user} and stand in no"
+                f"{self.without:,} of {self.rows:,} test rows have no {self.user} and are in no"
                 " list."
             )
         return words

@@ -1,4 +1,4 @@
-"""Trade-offs between tasks: the blends that no other blend beats in all tasks at once."""
+"""Trade-offs between tasks: the blends that no other blend beats in all tasks."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def weight_sweep(
         seed: of the random weights.
 
     Returns:
-        First the manual blend (`by_hand` is true), then each task alone, then the random weights:
+        First the manual blend (`by_hand` is true), then each single task, then random weights:
         columns `TASK__weight` and `TASK__ndcg` per weighted task, `by_hand`, and `front`, whether
         the row is on the Pareto front.
 

@@ -86,7 +86,7 @@ def tune_blend(
 
     Transforms are fitted and blends measured on the same rows, which must differ from those that
     the model was trained on and from those of the report. The first trials are, per content type
-    column and transform, the utility's values as weights, equal weights, and each task alone. The
+    column and transform, the utility's values as weights, equal weights, and each single task. The
     result is never worse than those on these rows, if they meet the constraints.
 
     Args:

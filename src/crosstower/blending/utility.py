@@ -68,7 +68,7 @@ class Constraint(FrozenModel):
 
     @property
     def words(self) -> str:
-        """The constraint in words.
+        """The constraint as text.
 
         >>> Constraint(column="content_type", value="video", min_share=0.3).words
         "share of content_type 'video' at least 0.3"

@@ -1,4 +1,4 @@
-"""Going on with a run: with the same recipe, with more or fewer epochs, or to its end at once."""
+"""Resume a run: with the same recipe, with more or fewer epochs, or finish it immediately."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def continued(folder: Path, recipe: Recipe, seeds: int | None, *, tables: bool) 
         folder: of the run.
         recipe: of the call.
         seeds: of the call; None keeps those of the run.
-        tables: whether the rows are given as tables, whatever path the recipe has.
+        tables: whether the rows are given as tables instead of the recipe's path.
 
     Raises:
         RunError: there is no run, its seeds differ, or its recipe does in more than `MAY_CHANGE`.

@@ -23,7 +23,7 @@ def jrc(
     """Return JRC's loss of each row `[B]`: alpha · calibration + (1 - alpha) · ranking.
 
     Sheng et al. 2023, "Joint Optimization of Ranking and Calibration with Contextualized Hybrid
-    Model". The paper has two logits f[0] and f[1] per row; a head here has one, s, which stands for
+    Model". The paper has two logits f[0] and f[1] per row; a head here has one, s, equivalent to
     f = (-s/2, s/2). Calibration is the cross-entropy of σ(s) = softmax(f)[1].
     Ranking is -log of the row's share, among all rows of its group, of exp(f[y]) for its label y.
 

@@ -254,7 +254,7 @@ class PointwiseObjective:
         """Do nothing: labels are the same in every epoch."""
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
-        """Return the loss of a batch, in float32 whatever the model's precision."""
+        """Return the loss of a batch, in float32 for every precision of the model."""
         self.world.computing(batch.total)
         full = {name: logit.float() for name, logit in model(batch).items()}
         heads = self.layout.heads

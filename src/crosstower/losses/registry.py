@@ -113,7 +113,7 @@ class RetrievalStep(Protocol):
 
     @property
     def own(self) -> slice:
-        """The pairs of the whole batch whose queries this process has; all of them if alone."""
+        """The pairs of the whole batch whose queries this process has (all for one process)."""
         ...
 
     @property

@@ -59,7 +59,7 @@ class ESMM(nn.Module):
         )
         trunk: Trunk = Field(
             default_factory=MLPTrunk,
-            description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep.",
+            description="Trunk, or only its name: mlp, dcn_v2 or wide_deep.",
         )
         tower_hidden: tuple[int, ...] = Field(
             default=(), description="Widths of each tower's dense layers."

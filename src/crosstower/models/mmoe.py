@@ -19,7 +19,7 @@ from crosstower.recipe.frozen import FrozenModel
 
 @register_model("mmoe")
 class MMoE(nn.Module):
-    """MMoE: shared experts, mixed for each task's tower by a gate of its own.
+    """MMoE: shared experts, mixed by one gate per task.
 
     Ma et al. 2018, equations 6 and 7: the input of task k's tower is Σ_i g_k(x)_i · f_i(x), with
     g_k(x) = softmax(W_k x). Every expert f_i is a trunk.
@@ -50,7 +50,7 @@ class MMoE(nn.Module):
         )
         trunk: Trunk = Field(
             default_factory=MLPTrunk,
-            description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep.",
+            description="Trunk, or only its name: mlp, dcn_v2 or wide_deep.",
         )
         experts: int = Field(default=4, ge=2, description="Number of shared experts.")
         tower_hidden: tuple[int, ...] = Field(
@@ -59,7 +59,7 @@ class MMoE(nn.Module):
         dropout: float = Field(default=0.1, ge=0, lt=1, description="Within the towers.")
 
     specific_experts = 0
-    """Number of experts of one task alone."""
+    """Number of experts per task."""
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()

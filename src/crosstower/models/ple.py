@@ -50,7 +50,7 @@ class PLE(nn.Module):
         )
         trunk: Trunk = Field(
             default_factory=MLPTrunk,
-            description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep.",
+            description="Trunk, or only its name: mlp, dcn_v2 or wide_deep.",
         )
         specific_experts: int = Field(default=1, ge=1, description="Per task and level.")
         shared_experts: int = Field(default=1, ge=1, description="Per level, for all tasks.")

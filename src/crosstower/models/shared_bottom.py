@@ -46,7 +46,7 @@ class SharedBottom(nn.Module):
         )
         trunk: Trunk = Field(
             default_factory=MLPTrunk,
-            description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep.",
+            description="Trunk, or only its name: mlp, dcn_v2 or wide_deep.",
         )
         tower_hidden: tuple[int, ...] = Field(
             default=(32,), description="Widths of each tower's dense layers."

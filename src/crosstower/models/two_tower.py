@@ -91,7 +91,7 @@ class TwoTower(nn.Module):
             default=0,
             ge=0,
             le=8,
-            description="In retrieval of ids alone: number of times that the vectors of users and"
+            description="In id-only retrieval: number of times that the vectors of users and"
             " items are passed through the graph of the training rows (LightGCN).",
         )
 
@@ -167,7 +167,7 @@ class TwoTower(nn.Module):
         including the tables that it shares with the item tower.
 
         Raises:
-            RecipeError: the item tower has no parameter of its own.
+            RecipeError: the item tower has no trainable parameters of its own.
 
         """
         self.query_tower.requires_grad_(requires_grad=False)

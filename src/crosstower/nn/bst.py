@@ -14,8 +14,8 @@ class BehaviourTransformer(nn.Module):
 
     S = √D e + p, s = LN(S + MHA(S)), out = LN(s + FFN(s)), equations 2 to 5, where p is an
     embedding of the steps from a value to the candidate and FFN has a leaky ReLU. The paper feeds
-    the outputs of all positions to its MLP, and counts p in time; here the output of the candidate
-    is read alone, so that the keys and values of a history are computed once for all candidates.
+    the outputs of all positions to its MLP, and measures p in time. Here only the output of the
+    candidate is read, so that keys and values of a history are computed once for all candidates.
 
     >>> import torch
     >>> attend = BehaviourTransformer(8, length=5)

@@ -164,7 +164,7 @@ def zero_rows(total: int, width: int) -> nn.Parameter:
 def normal_rows(total: int, width: int, std: float, *, zeros: Sequence[range]) -> nn.Parameter:
     """Return a table of N(0, `std`²), with zeros in some ranges of rows.
 
-    Within `building`, the table has the rows of this process alone. All values are drawn anyway,
+    Within `building`, the table has only the rows of this process. All values are drawn anyway,
     some at a time, so that they do not depend on the number of processes.
 
     >>> _ = torch.manual_seed(0)

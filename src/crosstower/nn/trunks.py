@@ -76,7 +76,7 @@ Trunk = Annotated[
     Annotated[MLPTrunk | DeepCrossTrunk | WideDeepTrunk, Field(discriminator="name")],
     BeforeValidator(_named),
 ]
-"""Options of a trunk; a name alone stands for its defaults."""
+"""Options of a trunk; a bare name uses the defaults."""
 
 
 def build_trunk(trunk: Trunk, width: int) -> MLP | Stacked | Parallel | StackedWithInput:

@@ -11,7 +11,7 @@ from crosstower.data.rows_per_process import part_of
 
 
 class World:
-    """One process that trains alone; `training.distributed` has the world of several.
+    """A single training process; `training.distributed` has the world of several.
 
     A model, a loss and a stream of batches take a world and need not know how many processes there
     are. With several, each process computes its part of every batch, and the gradients of all parts

@@ -47,7 +47,7 @@ class TaskImportance(FrozenModel):
     """Importance of the columns for one task.
 
     `value` is the metric of the rows as they are; `columns` has by how much it becomes worse, so
-    that larger is more important whatever the direction of the metric.
+    that larger is more important for metrics of either direction.
     """
 
     metric: str

@@ -116,7 +116,7 @@ class RankingJob:
                 )
             if recipe.evaluation.group is None:
                 raise RecipeError(
-                    "blend: whose rows stand in one list? Set evaluation.group to a column, such"
+                    "blend: which rows form a list? Set evaluation.group to a column, such"
                     " as the user, the session or the request"
                 )
         self.tested = "test" in splits_of(recipe.data.split)
@@ -186,7 +186,7 @@ class RankingJob:
         """Do nothing: a ranker starts from random vectors, or from given ones."""
 
     def prepare_model(self, model: nn.Module) -> None:
-        """Do nothing: a ranker reads rows in batches alone."""
+        """Do nothing: a ranker reads rows only in batches."""
 
     def objective(self) -> PointwiseObjective:
         """Return the losses of the tasks, weighed against one another."""

@@ -130,7 +130,7 @@ def evaluate_on(
 ) -> tuple[tuple[TaskReport, ...], Place]:
     """Evaluate every model and seed on other labelled rows; return reports and the page.
 
-    Rows left out, values never seen and rows that trained the model stand in the page, and are a
+    Rows left out, unseen values and rows that trained the model are on the page, and are a
     `CrosstowerWarning`.
 
     The page is `out`, or `report-NAME.html` in the run folder.

@@ -123,7 +123,7 @@ class Scorer:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        """Reject a precision that there is not."""
+        """Reject an unknown precision."""
         if self.precision not in get_args(Precision):
             allowed = ", ".join(get_args(Precision))
             raise RunError(f"precision: expected one of {allowed}, got '{self.precision}'")
@@ -229,7 +229,7 @@ class Scorer:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The raw columns whose content types calibration and blend tell apart."""
+        """The raw columns whose content types calibration and blend distinguish."""
         named = [
             self.calibrators.by if self.calibrators is not None else None,
             self.blend.spec.by if self.blend is not None else None,

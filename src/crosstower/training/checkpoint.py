@@ -191,7 +191,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Position]:
     """Return all tensors of a checkpoint by name, and its position.
 
     Raises:
-        RunError: the file is missing or damaged, or holds weights alone.
+        RunError: the file is missing or damaged, or holds only weights.
 
     """
     tensors, position = read_tensors(path), read_position(path)
@@ -220,7 +220,7 @@ def read_position(path: Path) -> Position:
             f" crosstower continues from format {FORMAT}; train again"
         )
     position = Position(**json.loads(metadata["position"]))
-    position.limits = (position.limits[0], position.limits[1])  # JSON has lists alone
+    position.limits = (position.limits[0], position.limits[1])  # JSON has only lists
     return position
 
 

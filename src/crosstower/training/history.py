@@ -197,7 +197,7 @@ def refit_epochs(run: Run, model: str, seed: int) -> int | None:
 
 
 def untested(run: Run) -> RunError:
-    """Return the error of a run whose test rows are asked for, and which has none."""
+    """Return the error for a run without test rows."""
     return RunError(
         f"{run.folder}: {UNTESTED}; train with test rows, or measure it on other rows with:"
         f" crosstower evaluate {run.place} --data ROWS"
@@ -212,14 +212,14 @@ def untested_notes(run: Run) -> tuple[str, ...]:
 
 
 def refit_notes(run: Run) -> tuple[str, ...]:
-    """Return a note about the tested weights, where the recipe trains again on valid rows."""
+    """Return a note about the tested weights if the recipe refits on valid rows."""
     if not run.recipe.training.refit:
         return ()
     main = next(iter(run.info.models))
     if not all(run.refitted(main, seed) for seed in run.info.seeds):
         words = (
-            "not trained again on train and valid rows, as the run was ended by hand: the test"
-            " metrics are those of the best weights of the training rows alone"
+            "not refitted on train and valid rows, as the run was stopped manually: the test"
+            " metrics are those of the best weights on only the training rows"
         )
         return (words,)
     epochs = ", ".join(str(refit_epochs(run, main, seed)) for seed in run.info.seeds)

@@ -299,7 +299,7 @@ class Run:
         return self.folder / "models" / model / f"seed-{seed}"
 
     def chosen(self, name: str | None, seed: int | None) -> tuple[str, int]:
-        """Return a model's name and a seed; None stands for the main model, and the first seed.
+        """Return a model's name and a seed; None means the main model and the first seed.
 
         Raises:
             RunError: the run has no such model or seed.

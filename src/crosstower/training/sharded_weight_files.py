@@ -195,7 +195,7 @@ def _view(
 
 
 class _Listed(FileSystem):
-    """A file system that lists given files, whatever the folder."""
+    """A file system that lists given files for every folder."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = [str(path) for path in files]

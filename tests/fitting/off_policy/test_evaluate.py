@@ -213,7 +213,7 @@ def test_rows_that_changed_since_the_training_are_refused(
 def test_a_run_that_retrieves_is_refused(bandit_run: Run) -> None:
     text = "{schema: {columns: {u: categorical, i: categorical}},"
     recipe: Recipe = parse_recipe(text + " retrieval: {user: u, item: i}}")
-    with pytest.raises(RunError, match="is the run of a retriever, which has no task"):
+    with pytest.raises(RunError, match="retrieval runs have no task to use"):
         evaluate_policy(Run(bandit_run.folder, recipe, bandit_run.info), **ASK)
 
 

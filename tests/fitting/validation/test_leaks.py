@@ -43,10 +43,10 @@ def test_a_column_that_tells_a_label_is_a_problem() -> None:
     y = RANDOM.integers(0, 2, ROWS)
     (found,) = leaks(**honest() | {"y": y, "x": y * 3.0 + RANDOM.normal(size=ROWS) / 100})
     assert found.severity == "problem"
-    assert found.sentence.startswith("column 'x': predicts y alone (AUC 1.000)")
+    assert found.sentence.startswith("column 'x': predicts y by itself (AUC 1.000)")
     minutes = RANDOM.normal(size=ROWS)
     (found,) = leaks("{y: regression}", **honest() | {"y": minutes, "x": minutes * 60})
-    assert found.sentence.startswith("column 'x': predicts y alone")
+    assert found.sentence.startswith("column 'x': predicts y by itself")
 
 
 def test_a_history_with_the_item_of_its_row_is_a_problem() -> None:

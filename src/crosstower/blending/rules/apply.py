@@ -39,7 +39,7 @@ class Ruled:
         score: `[C]` scores after boost, bury and freshness; None without such rules.
         moves: number of places `[n]` by which each rule moved each row up, with `explain`.
         removed: number of candidates that each rule left out, with `explain`.
-        notices: rules that could not be kept, in words.
+        notices: sentences on rules that could not be satisfied.
         charges: rows that were charged to the budget of a campaign, and how much.
 
     """

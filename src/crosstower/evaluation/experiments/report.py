@@ -56,7 +56,7 @@ class InterleavedArm:
 
 @dataclass(frozen=True)
 class SampleSize:
-    """Users of control and arm together: now, and as many as the primary metric needs.
+    """Users of control and arm together: the current number, and that needed by the primary metric.
 
     `needed` is the number at which the expected lift is detected with a probability of 80 %;
     `days` is the time until then at the pace so far, NaN if it is unknown.
@@ -108,7 +108,7 @@ class ExperimentReport:
     notes: tuple[str, ...]
 
     def plain(self) -> dict[str, Any]:
-        """Return plain data for JSON; None stands for an unknown value."""
+        """Return plain data for JSON; None means unknown."""
         found = asdict(self)
         for name in ("lifts", "segments"):
             for one, comparison in zip(found[name], getattr(self, name), strict=True):

@@ -1,6 +1,6 @@
-"""Sample ratio mismatch: do the arms have as many users as their shares say. No torch.
+"""Sample ratio mismatch: test whether arm sizes match their shares. No torch.
 
-A mismatch means that users were lost or counted depending on their arm, so that the arms are not
+A mismatch means that the arms lost or counted users differently, so that they are not
 comparable (Fabijan et al. 2019). The chi-square test is valid at a single look. The sequential
 test is valid at every look: a mixture of Dirichlet-multinomial likelihoods over the likelihood of
 the declared shares is an e-value, whose inverse is an always-valid p-value (Lindon & Malek 2022).

@@ -1,4 +1,4 @@
-"""Verdicts of an experiment in words. No torch."""
+"""Verdicts of an experiment as sentences. No torch."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def group_ids(groups: Groups) -> pl.Series:
     NaN is not an id: pandas and NumPy write it where a number is missing.
     """
     if isinstance(groups, np.ndarray) and groups.dtype == object:
-        # NaN alone differs from itself.
+        # Only NaN differs from itself.
         groups = pl.Series("group", [g if g == g else None for g in groups.tolist()])  # noqa: PLR0124
     series = groups if isinstance(groups, pl.Series) else pl.Series("group", groups)
     return series.fill_nan(None) if series.dtype.is_float() else series

@@ -80,7 +80,7 @@ def expected_calibration_error(y: Floats, p: Floats, *, n_bins: int = 15) -> flo
     """Return the mean of |mean label - mean prediction| over equal-mass bins, by their rows.
 
     Naeini et al. 2015, eq. 3, with the equal-mass bins of Nixon et al. 2019. 0 is best; label
-    noise alone makes it positive, by about 0.8·sqrt(n_bins·r(1-r)/B) at a base rate r. NaN
+    noise by itself makes it positive, by about 0.8·sqrt(n_bins·r(1-r)/B) at a base rate r. NaN
     without rows.
 
     >>> round(expected_calibration_error(np.array([0, 1]), np.array([0.2, 0.6])), 4)

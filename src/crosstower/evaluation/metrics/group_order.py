@@ -1,6 +1,6 @@
 """The order of rows within each user, session or request, and a metric per group. No torch.
 
-Shapes: B rows, G groups. Rows of equal score stand in no order: a metric is its mean over all
+Shapes: B rows, G groups. Rows of equal score have no order: a metric is its mean over all
 orders of them (McSherry & Najork 2008, "Computing Information Retrieval Performance Measures
 Efficiently in the Presence of Tied Scores"), so it does not depend on the order of the rows.
 """

@@ -51,7 +51,7 @@ def reciprocal_rank_per_group(
 ) -> GroupValues:
     """Return 1 over the rank of each group's first relevant row, 0 if it is beyond k.
 
-    Rows of equal score stand in random order, and the value is its mean over these orders: with r
+    Ties are broken at random, and the value is the mean over these orders: with r
     relevant rows among m tied ones, the first stands at place t with the probability
     C(m - t, r - 1) / C(m, r). Groups without a relevant row are omitted.
 

@@ -1,6 +1,6 @@
 """NDCG and totals of an order within each user, session or request. No torch.
 
-Shapes: B rows, G groups. Rows of equal score stand in no order: a metric is its mean over all
+Shapes: B rows, G groups. Rows of equal score have no order: a metric is its mean over all
 orders of them, as `group_order` explains.
 """
 

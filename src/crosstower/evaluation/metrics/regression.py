@@ -82,7 +82,7 @@ def _mae(rows: LabelledPredictions) -> float:
 
 @register_metric("rmse_of_mean", kinds=_NUMBERS, title="RMSE of the mean", shown=())
 def _rmse_of_mean(rows: LabelledPredictions) -> float:
-    """RMSE of always predicting the mean of these labels: a model above it has learned nothing."""
+    """RMSE of always predicting the mean label: a model above it has learned nothing."""
     y = rows.labels.astype(np.float64)
     if len(y) == 0:
         return math.nan

@@ -46,7 +46,7 @@ class Summary:
         return Summary(statistics.mean(values), sd, len(values))
 
     def __str__(self) -> str:
-        """Return 'mean ± sd' with four decimals, or the mean alone with one seed."""
+        """Return 'mean ± sd' with four decimals, or only the mean with one seed."""
         return f"{self.mean:.4f}" if self.sd is None else f"{self.mean:.4f} ± {self.sd:.4f}"
 
 

@@ -14,7 +14,7 @@ Ranks = NDArray[np.float64]
 
 
 def auc_standard_error(auc: float, *, positives: int, negatives: int) -> float:
-    """Return the standard error of an AUC from its value and the class counts alone.
+    """Return the standard error of an AUC from its value and the class counts.
 
     Hanley & McNeil 1982, "The Meaning and Use of the Area under a ROC Curve", eq. 1. NaN if a class
     is empty.

@@ -66,7 +66,7 @@ def mean_verdict(
 ) -> str:
     """Say whether predictions are right on average.
 
-    A bias beyond two standard errors is reported, however small. Within them it may be chance: the
+    A bias beyond two standard errors is always reported. Within them it may be chance: the
     sentence then says so, and how large a bias the rows could hide if that is beyond a tenth.
 
     Args:

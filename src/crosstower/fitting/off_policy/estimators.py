@@ -140,7 +140,7 @@ def direct_method(
 ) -> Estimate:
     """Return the mean of a reward model's expectations under the evaluated policy.
 
-    As wrong as the model is. Its standard error is known from `refits` alone: the variance of the
+    As biased as the model is. Its standard error is known only from `refits`: the variance of the
     mean over rows plus that over models that were trained again, each on rows drawn with
     replacement from the training rows (the bootstrap, Efron 1979). It covers what the model learned
     from too few rows, not what its form cannot express; `doubly_robust` shows the latter.

@@ -154,8 +154,7 @@ def _check_counts(refits: int, target: str | None, target_actions: str | None) -
 def _reward_task(run: Run, reward: str | None) -> str:
     if run.recipe.retrieval is not None:
         raise RunError(
-            f"{run.folder}: is the run of a retriever, which has no task to use as the reward; give"
-            " the run of a ranker"
+            f"{run.folder}: retrieval runs have no task to use as the reward; pass a ranking run"
         )
     counting = [name for name, c in run.recipe.schema_.columns.items() if c.counts()]
     if counting:

@@ -108,7 +108,7 @@ class PolicyReport:
         )
 
     def plain(self) -> dict[str, Any]:
-        """Return plain data for JSON, with 95 % intervals; None stands for an unknown value."""
+        """Return plain data for JSON, with 95 % intervals; None means unknown."""
         return {
             **asdict(self.facts),
             "rows": self.rows,

@@ -70,7 +70,7 @@ def _sharding(work: StepWork, plan: Plan) -> str:
         " layers are replicated"
     )
     if whole < 0.5 * plan.memory_available:
-        words += "; one device could hold all tables, so more devices are for speed alone"
+        words += "; one device could hold all tables, so more devices only add speed"
     return words
 
 

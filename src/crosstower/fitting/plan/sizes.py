@@ -21,7 +21,7 @@ LIST_LENGTH = 10
 def sized_layout(
     recipe: Recipe, layout: Layout | None, *, ids: int | None, list_length: int | None
 ) -> Layout:
-    """Return the layout of a model with tables of the size asked for.
+    """Return the layout of a model with tables of the requested size.
 
     Columns with a vocabulary share what `ids` leaves to them: evenly without a run, in proportion
     to their size in a run. A `max_size` is kept.
@@ -95,7 +95,7 @@ def _refuse_ids(ids: int, fixed: int, growing: list[str]) -> None:
             " hash_buckets, vocabularies and ranges); leave --ids out, or change the recipe with -o"
         )
     raise RecipeError(
-        f"--ids: {ids:,} given, but hash buckets and given vocabularies alone have {fixed:,} rows;"
+        f"--ids: {ids:,} given, but hash buckets and given vocabularies have {fixed:,} rows;"
         " give more, or change the recipe with -o"
     )
 

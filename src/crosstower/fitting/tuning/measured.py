@@ -78,7 +78,7 @@ def _with_needed(task: str, recipe: Recipe) -> Iterator[str]:
 
 
 def _measured(recipe: Recipe, monitor: str) -> Iterator[tuple[str, Any]]:
-    """Yield what a metric is computed from, and its value in a recipe."""
+    """Yield the inputs of a metric, and their values in a recipe."""
     task, _, metric = monitor.rpartition(".")
     tasks = recipe.schema_.tasks
     for name in list(tasks) if monitor == ALL_LOSS else _with_needed(task, recipe):

@@ -73,7 +73,7 @@ class Study:
     def ask(self, limit: int, process: int) -> Trial | None:
         """Return the next trial; None once there are `limit`, without interrupted ones.
 
-        The draw depends on the seed and on the earlier trials alone, so that an
+        The draw depends only on the seed and on the earlier trials, so that an
         interrupted run tries the same values as an uninterrupted one.
 
         Args:
@@ -123,7 +123,7 @@ class Study:
                 self._end(found, _ERROR, error)
 
     def take_up(self) -> int:
-        """Let the trials of processes that are gone be run again; return their number."""
+        """Requeue the trials of dead workers; return their number."""
         stale = self._running()
         for found in stale:
             self._end(found, _INTERRUPTED, "true")

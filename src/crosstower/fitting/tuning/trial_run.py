@@ -44,7 +44,7 @@ class TrialWatcher:
     Args:
         trial: to report to.
         monitor: the metric that trials are compared by.
-        parent: id of the process that started this one; the trial ends if it is gone. None if
+        parent: id of the process that started this one; the trial ends if it has exited. None if
             there is none.
 
     """
@@ -57,7 +57,7 @@ class TrialWatcher:
         """Do nothing."""
 
     def advance(self, *, rows: int, loss: float) -> None:  # noqa: ARG002 - as every observer
-        """End the training if the process that started this one is gone."""
+        """End the training if the parent process has exited."""
         if self._parent is not None and os.getppid() != self._parent:
             raise TrainingInterruptedError("the process that started the trials has ended")
 
@@ -119,7 +119,7 @@ class TrialRunner:
             tell(f"trial {trial.number}: {self.run_one(trial)}")
 
     def run_one(self, trial: Trial) -> str:
-        """Train the recipe with the values of a trial and record its end; return words about it.
+        """Train the recipe with the values of a trial and record its end; return a summary.
 
         A failed training run is recorded and ends only this trial: a model that cannot be built, a
         loss that is not finite, or too little memory.
@@ -203,7 +203,7 @@ def _read(job: Any, recipe: Recipe, rows: TrialRows, spill: Path) -> Any:
 
 
 def _note(place: Path, trial: Trial, model: str, seed: int) -> None:
-    """Record epochs and seconds of a training run, however it ended."""
+    """Record epochs and seconds of a training run, even if it failed."""
     folder = place / "models" / model / f"seed-{seed}"
     if not (folder / _LOG).is_file():
         return

@@ -131,7 +131,7 @@ class Tuning:
 
 
 def _tested(folder: Path, seeds: int | None) -> Run:
-    """Return a winner that was tested before; say so if other seeds were asked for."""
+    """Return a winner that was tested before; report it if other seeds were requested."""
     run = Run.open(folder)
     had = len(run.info.seeds)
     if seeds is not None and seeds != had:

@@ -86,7 +86,7 @@ def check_missing(seen: SeenRows, split: str = "test", known: str = "train") -> 
             yield Finding(check="missing", severity="warning", sentence=words)
 
 
-ALIKE = "the model treats all of these alike: add columns that tell them apart"
+ALIKE = "the model treats all of these alike: add columns that distinguish them"
 """Consequence of a large share of unseen values."""
 
 

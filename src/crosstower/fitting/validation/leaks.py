@@ -21,7 +21,7 @@ _FIRST = 3
 
 
 def check_leaks(seen: SeenRows) -> Iterator[Finding]:
-    """Yield columns that predict a label alone, and histories that hold the item of their row."""
+    """Yield single columns that predict a label, and histories that contain their row's item."""
     yield from _telling(seen)
     yield from _own_items(seen)
 
@@ -37,8 +37,9 @@ def _telling(seen: SeenRows) -> Iterator[Finding]:
                 continue
             auc = single_auc(values, labels.cast(pl.Int8))
             if auc is not None and auc > TELLING:
-                words = f"column '{name}': predicts {task} alone (AUC {auc:.3f}), like an outcome"
-                words += " known only afterwards; remove it unless it is known at prediction time"
+                words = f"column '{name}': predicts {task} by itself (AUC {auc:.3f}), like an"
+                words += " outcome known only afterwards; remove it unless it is known when"
+                words += " predicting"
                 yield Finding(check="leaks", severity="problem", sentence=words)
 
 

@@ -142,7 +142,7 @@ class FrequencyFilter(nn.Module):
 def low_pass(length: int, cutoff: int) -> Tensor:
     """Return the weights `[N]` of a low-pass filter by distance in steps.
 
-    >>> low_pass(4, 1)  # frequency 0 alone: the mean of the row
+    >>> low_pass(4, 1)  # only frequency 0: the mean of the row
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
 
     Args:

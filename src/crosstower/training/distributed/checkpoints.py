@@ -79,7 +79,7 @@ def read_together(
     Args:
         path: of a checkpoint, by any number of processes.
         model: of the training.
-        optimizers: of the training; empty to read weights alone.
+        optimizers: of the training; empty to read only weights.
         average: of the weights, if it is to be read.
 
     Raises:

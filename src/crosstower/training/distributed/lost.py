@@ -19,7 +19,7 @@ _SIGNS = ("gloo", "nccl", "timed out", "connection")
 
 
 class LostProcessError(TrainingError):
-    """An exchange has failed, as another process has ended or did not come in time."""
+    """An exchange has failed, as another process has ended or did not arrive in time."""
 
 
 @contextmanager

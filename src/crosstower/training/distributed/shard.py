@@ -34,7 +34,7 @@ _MADE: list[ShardedTableRows] = []
 
 @contextmanager
 def building_in(world: World, settings: Training) -> Generator[None]:
-    """Return a context in which the tables of new models have the rows of this process alone.
+    """Return a context in which tables of new models have only the rows of this process.
 
     Their values are drawn into TorchRec's memory, so that no table occurs twice.
 

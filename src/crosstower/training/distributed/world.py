@@ -25,7 +25,7 @@ TIMEOUT = 600.0
 """Seconds that a process waits for the others in one exchange."""
 
 _LAST_TENSORS = 0.2  # seconds that threads have to drop the tensors of the last exchange
-_LONGEST = timedelta(days=30)  # of the work of rank 0 alone, such as reading the rows
+_LONGEST = timedelta(days=30)  # of work by only rank 0, such as reading the rows
 
 
 class ProcessWorld(World):

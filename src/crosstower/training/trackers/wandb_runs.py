@@ -1,7 +1,7 @@
 """Weights & Biases: one run per model and seed, grouped by run folder, offline by default.
 
 Files are in `wandb/` of the run folder; `wandb sync` uploads them. `WANDB_MODE=online` sends them
-at once. Host, command line, git and code are not recorded.
+during the run. Host, command line, git and code are not recorded.
 """
 
 from __future__ import annotations
