@@ -663,7 +663,7 @@ export interface Fault {
   problem: string;
 }
 
-/** Problem details of RFC 9457; `errors` are the faults of a request one by one. `trace_id` is set if the server traces requests. */
+/** Problem details of RFC 9457; `errors` lists the faults of a request. `trace_id` is set if the server traces requests. */
 export interface Problem {
   type?: string;
   title: string;

@@ -317,7 +317,7 @@ def test_rows_without_an_amount_are_bad_rows(feed_recipe: Recipe, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["blend", "tune", "utility", "diversity"])
 def test_a_section_given_as_plain_data_is_named(feed_run: Run, name: str) -> None:
-    with pytest.raises(RecipeError, match=rf"^{name}: expected a .*, got a dict; make one with"):
+    with pytest.raises(RecipeError, match=rf"^{name}: expected a .*, got a dict; create one with"):
         blend_run(feed_run, **{name: {"weights": {"like": 1}}})  # type: ignore[arg-type]
 
 

@@ -170,8 +170,8 @@ def test_a_run_is_ended_with_what_has_begun(
     assert run.metrics["tasks"]["click"]["wide_deep"]["auc"]["mean"] > 0.6
     assert len(history(run, "wide_deep", 0)) == 2
     page = run.report.read_text()
-    assert "ended by hand: wide_deep, seed 0, after 2 of at most 3 epochs" in page
-    assert "Not trained, as the run was ended by hand: logistic_regression, seed 1" in page
+    assert "stopped manually: wide_deep, seed 0, after 2 of at most 3 epochs" in page
+    assert "Not trained, as the run was stopped manually: logistic_regression, seed 1" in page
     assert run.predict(pl.read_parquet(tmp_path / "rows.parquet")).height == 1200
     before = run.metrics["tasks"]
     again = ct.fit(tmp_path / "cut", resume=True, quiet=True)  # the end stays

@@ -37,7 +37,7 @@ def test_a_folder_is_no_number() -> None:
 def test_an_existing_folder_is_refused_with_the_way_on(recipe: Recipe, tmp_path: Path) -> None:
     refuse_existing(tmp_path / "new")
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=r"file/run: cannot be made: .* is a file"):
+    with pytest.raises(RunError, match=r"file/run: cannot be created: .* is a file"):
         refuse_existing(tmp_path / "file" / "run")
     (tmp_path / "mine").mkdir()
     with pytest.raises(RunError, match=r"remove it$"):

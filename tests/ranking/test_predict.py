@@ -77,7 +77,7 @@ def test_a_bad_row_in_the_middle_leaves_no_output(
 
 
 def test_a_folder_that_is_not_there_is_an_error(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"cannot be written: no folder .*none; make it, or choose"):
+    with pytest.raises(RunError, match=r"cannot be written: no folder .*none; create it"):
         predict_file(run, tmp_path / "rows.parquet", tmp_path / "none" / "scores.parquet")
 
 

@@ -124,10 +124,10 @@ def test_a_new_folder_needs_a_writable_folder_above(
 ) -> None:
     refuse_unwritable(tmp_path / "a" / "b", error=RunError)
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=r"file/run: cannot be made: .*file is a file"):
+    with pytest.raises(RunError, match=r"file/run: cannot be created: .*file is a file"):
         refuse_unwritable(tmp_path / "file" / "run", error=RunError)
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
-    with pytest.raises(RunError, match=r"a/run: cannot be made: .* not writable"):
+    with pytest.raises(RunError, match=r"a/run: cannot be created: .* not writable"):
         refuse_unwritable(tmp_path / "a" / "run", error=RunError)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -136,7 +136,7 @@ def test_a_new_file_needs_its_folder(tmp_path: Path) -> None:
     refuse_missing_folder(tmp_path / "rows.parquet", error=RunError)
     for folder in (tmp_path / "none", tmp_path / "file"):
         (tmp_path / "file").touch()
-        with pytest.raises(RunError, match=f"no folder {folder}; make it, or choose another file"):
+        with pytest.raises(RunError, match=f"no folder {folder}; create it, or choose another"):
             refuse_missing_folder(folder / "rows.parquet", error=RunError)
 
 

@@ -36,7 +36,7 @@ def remove_blend(run: Run | str | Path) -> Run:
     check_ranks(run)
     seeds = [run.model_folder(m, s) / BLEND for m in run.info.models for s in run.info.seeds]
     if not any(path.is_file() for path in seeds):
-        raise RunError(f"{run.folder}: has no blend; make one with: crosstower blend RUN")
+        raise RunError(f"{run.folder}: has no blend; create one with: crosstower blend RUN")
     for path in [*seeds, *(run.folder / name for name in (BLENDED, PAGE, ROWS, FUNNEL))]:
         path.unlink(missing_ok=True)
     publish_changes(run.folder, error=RunError)

@@ -188,11 +188,11 @@ def _notes(run: Run, models: Mapping[str, Any], seeds: tuple[int, ...]) -> Itera
             position = _position_of(run, name, seed)
             if position is not None and not is_over(position, limits_of(run.recipe.training)):
                 epochs = f"{position.epoch} of at most {run.recipe.training.epochs} epochs"
-                yield f"Training ended by hand: {name}, seed {seed}, after {epochs}."
+                yield f"Training stopped manually: {name}, seed {seed}, after {epochs}."
     missing = [name for name in run.info.models if name not in models]
     missing += [f"seed {seed}" for seed in run.info.seeds if seed not in seeds]
     if missing:
-        yield f"Not trained, as the run was ended by hand: {', '.join(missing)}."
+        yield f"Not trained, as the run was stopped manually: {', '.join(missing)}."
 
 
 def named(error: TrainingError, folder: Path) -> TrainingError:

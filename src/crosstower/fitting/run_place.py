@@ -68,7 +68,7 @@ def refuse_existing(
     start: Run | str | Path | None = None,
     recipe: Recipe | None = None,
 ) -> None:
-    """Reject the folder of a new run if it already exists or cannot be made.
+    """Reject the folder of a new run if it already exists or cannot be created.
 
     Args:
         folder: of the new run.

@@ -122,7 +122,7 @@ def queries_of_run(
     run = funnel.retriever.run
     if not run.recipe.data.is_named:
         raise RunError(
-            f"{run.folder}: was trained on a data frame, whose test queries cannot be made"
+            f"{run.folder}: was trained on a data frame, whose test queries cannot be created"
             " again; give rows that it has not seen (data), or train on a file"
         )
     source = training_source(run.recipe.data)

@@ -87,7 +87,7 @@ def check_kinds(**given: tuple[Any, type]) -> None:
     for name, (value, kind) in given.items():
         if value is not None and not isinstance(value, kind):
             raise RecipeError(
-                f"{name}: expected a {kind.__name__}, got {described(value)}; make one with"
+                f"{name}: expected a {kind.__name__}, got {described(value)}; create one with"
                 f" {kind.__module__}.{kind.__name__}(...)"
             )
 

@@ -71,7 +71,7 @@ def _of_any(problems: dict[str, str]) -> list[str]:
 
 
 def _explain(item: Any, found: _Found) -> tuple[str, str]:
-    """Return the key of an error and what is wrong there."""
+    """Return the key and the message of an error."""
     tag = found.node.get("discriminator", {})
     is_mapping = isinstance(item["input"], Mapping)
     if item["type"] == "union_tag_not_found" and is_mapping and "mapping" in tag:

@@ -85,7 +85,7 @@ def new_folder(path: Path) -> Generator[Path]:
 
 
 def refuse_unwritable(path: Path, *, error: type[CrosstowerError]) -> None:
-    """Raise an error of class `error` if a new file or folder cannot be made at a path.
+    """Raise an error of class `error` if a new file or folder cannot be created at a path.
 
     Args:
         path: of the new file or folder; folders above it may be missing.
@@ -94,11 +94,11 @@ def refuse_unwritable(path: Path, *, error: type[CrosstowerError]) -> None:
     """
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
-        raise error(f"{path}: cannot be made: {above} is a file; choose another place")
+        raise error(f"{path}: cannot be created: {above} is a file; choose another place")
     if not os.access(above, os.W_OK | os.X_OK):
         raise error(
-            f"{path}: cannot be made: the folder {above} is not writable; change its permissions,"
-            " or choose another place"
+            f"{path}: cannot be created: the folder {above} is not writable; change its"
+            " permissions, or choose another place"
         )
 
 
@@ -106,7 +106,7 @@ def refuse_missing_folder(path: Path, *, error: type[CrosstowerError]) -> None:
     """Raise an error of class `error` if the folder of a new file does not exist."""
     if not path.parent.is_dir():
         raise error(
-            f"{path}: cannot be written: no folder {path.parent}; make it, or choose another file"
+            f"{path}: cannot be written: no folder {path.parent}; create it, or choose another file"
         )
 
 

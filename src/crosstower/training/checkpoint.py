@@ -34,8 +34,8 @@ class Position:
     """Position of a training run: all of its state but the tensors.
 
     `finished` holds under `limits` (epochs, patience); under others the training may continue, or
-    be over. `ended` says that it was ended by hand. `epochs_without_gain` counts evaluations: one
-    per epoch, unless `training.evaluate_every` adds some.
+    be over. `ended` is true if it was stopped manually. `epochs_without_gain` counts evaluations:
+    one per epoch, unless `training.evaluate_every` adds some.
     """
 
     epoch: int = 0
@@ -201,7 +201,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Position]:
 
 def _refuse_weights_alone(path: Path, tensors: Mapping[str, Tensor]) -> None:
     if "random" not in tensors:
-        raise RunError(f"{path}: weights alone, no checkpoint to continue from; train again")
+        raise RunError(f"{path}: only weights, no checkpoint to continue from; train again")
 
 
 def read_position(path: Path) -> Position:
@@ -213,7 +213,7 @@ def read_position(path: Path) -> Position:
     """
     metadata = read_metadata(path)
     if "position" not in metadata:
-        raise RunError(f"{path}: weights alone, no checkpoint to continue from; train again")
+        raise RunError(f"{path}: only weights, no checkpoint to continue from; train again")
     if metadata.get("format") != FORMAT:
         raise RunError(
             f"{path}: a checkpoint of format {metadata.get('format', '1')}, this version of"

@@ -67,5 +67,5 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_training(
     (here / "file").touch()
     code, out, err = run(capsys, "demo", *options, "--out", "file")
     assert (code, out) == (5, "")
-    assert "file/run: cannot be made: " in err
+    assert "file/run: cannot be created: " in err
     assert "file is a file; choose another place" in err

@@ -173,7 +173,7 @@ def test_collections_that_are_not_there_or_not_ours(tmp_path: Path, index: Milvu
     with pytest.raises(RunError, match="no collection 'other'; build the index first"):
         MilvusIndex(index.address.model_copy(update={"collection": "other"}))
     index._client.create_collection("plain", dimension=4)
-    with pytest.raises(RunError, match="was not made by crosstower"):
+    with pytest.raises(RunError, match="was not created by crosstower"):
         MilvusIndex(index.address.model_copy(update={"collection": "plain"}))
 
 

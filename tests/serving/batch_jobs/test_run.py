@@ -130,7 +130,7 @@ def test_a_full_disk_keeps_the_finished_parts(job: Job, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
-        with pytest.raises(RunError, match=r"part-00001\.parquet: cannot be written: .*make room"):
+        with pytest.raises(RunError, match=r"part-00001\.parquet: cannot be written: .*free space"):
             run_job(work, facts, partitions, job.output.folder)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

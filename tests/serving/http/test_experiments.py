@@ -276,7 +276,7 @@ def test_segments_that_no_request_can_have_are_named(tmp_path: Path) -> None:
     running = RunningExperiments(load_experiments(path), Limits(), ServerMetrics())
     (words,) = running.unknown_segments(["city", "guests"])
     assert words == (
-        "experiment 'percentiles': segment 'device' is no column of the query (city, guests), so"
+        "experiment 'percentiles': segment 'device' is not a query column (city, guests), so"
         " requests and users cannot have it; events can, in their query"
     )
 

@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_the_live_version_and_no_litter(
 
     with opened() as versions:
         make(versions, fill)
-        with pytest.raises(ServeError, match=r"version 2 was not made: .*/0002/weights: No space"):
+        with pytest.raises(ServeError, match=r"version 2 was not created: .*/weights: No space"):
             full(versions)
         assert versions.live().number == 1
         assert folders(tmp_path) == ["0001"]
@@ -221,7 +221,7 @@ def test_a_folder_that_another_state_has_just_made_is_not_removed(
     (tmp_path / "versions" / "0001").mkdir(parents=True)
     monkeypatch.setattr(Versions, "_next_number", lambda self: 1)
     with opened() as versions:
-        with pytest.raises(ServeError, match=r"version 1 was not made: .*File exists"):
+        with pytest.raises(ServeError, match=r"version 1 was not created: .*File exists"):
             make(versions, fill)
         assert folders(tmp_path) == ["0001"]
     assert events(state) == [(1, "begun"), (1, "failed")]

@@ -216,7 +216,7 @@ def test_what_was_acknowledged_survives_kill_9(home: str) -> None:
 
 def test_a_folder_that_cannot_be_made_or_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ServeError, match="file: cannot be made: File exists"):
+    with pytest.raises(ServeError, match="file: cannot be created: File exists"):
         State.open(tmp_path / "file")
     (tmp_path / FILE).mkdir()
     with pytest.raises(

@@ -45,7 +45,7 @@ def frame_of(table: Any) -> pl.DataFrame:
 
 
 def _index_levels(table: Any) -> Iterator[pl.Series]:
-    """Yield the named levels of the index of a pandas frame that are no columns."""
+    """Yield the named levels of the index of a pandas frame that are not columns."""
     taken = {str(name) for name in table.columns}
     for place, name in enumerate(table.index.names):
         if name is None or str(name) in taken:

@@ -95,7 +95,7 @@ class JoinMatch(FrozenModel):
 
     @property
     def rate(self) -> float:
-        """The share of rows that found their key; 1 of no rows."""
+        """The share of rows that found their key; 1 without rows."""
         return self.found / self.rows if self.rows else 1.0
 
     @property

@@ -58,7 +58,7 @@ class Blends:
         self._fitted: dict[str, FittedBlend] = {}
 
     def of(self, override: Override | None) -> FittedBlend | None:
-        """Return the blend that a request asks for; None if there is none.
+        """Return the requested blend; None if there is none.
 
         Raises:
             QueryError: it names an unknown task, transform or column.

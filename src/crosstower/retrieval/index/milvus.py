@@ -100,7 +100,7 @@ class MilvusIndex:
             self._about = _Description.model_validate_json(about)
         except ValidationError:
             raise RunError(
-                f"{address.uri}: collection '{address.collection}' was not made by crosstower;"
+                f"{address.uri}: collection '{address.collection}' was not created by crosstower;"
                 " choose another name"
             ) from None
 

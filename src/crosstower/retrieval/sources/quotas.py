@@ -55,7 +55,7 @@ class Sources:
         return -(-self.quotas[name] * max(size, self.total) // self.total)  # rounded up
 
     def model_quota(self, size: int) -> int:
-        """Return the quota of the retrieval model, 0 if it is no source."""
+        """Return the quota of the retrieval model, 0 if it is not a source."""
         return 0 if self.model is None else self.quota(self.model, size)
 
     def found(

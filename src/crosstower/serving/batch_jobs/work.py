@@ -64,7 +64,7 @@ def write_part(
         raise type(error)(f"partition {partition.number} ({partition.name}): {error}") from error
     except OSError as error:
         raise RunError(
-            f"{path}: cannot be written: {error.strerror or error}; finished parts are kept: make"
-            " room, and run the same command again"
+            f"{path}: cannot be written: {error.strerror or error}; finished parts are kept: free"
+            " space, and run the same command again"
         ) from error
     return part.facts

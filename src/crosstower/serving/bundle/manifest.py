@@ -117,7 +117,7 @@ def read_manifest(folder: Path) -> BundleManifest:
     path = folder / NAME
     if not _is_file(path):
         raise BundleError(
-            f"{folder}: no bundle in this folder (no {NAME}); make one with:"
+            f"{folder}: no bundle in this folder (no {NAME}); create one with:"
             " crosstower bundle RUN -o DIR"
         )
     again = "make the bundle again"

@@ -16,7 +16,7 @@ FILE = "rules.json"
 
 
 def given_rules(rules: Rules | str | Path | None) -> Rules | None:
-    """Return rules that are given as such or as the path of a file.
+    """Return rules that are given directly or as the path of a file.
 
     Raises:
         RecipeError: the file is missing or wrong.

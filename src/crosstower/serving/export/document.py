@@ -51,7 +51,7 @@ def read_document(folder: Path) -> Document:
     path = folder / DOCUMENT
     if not path.is_file():
         raise RunError(
-            f"{folder}: no exported model in this folder (no {DOCUMENT}); make one with:"
+            f"{folder}: no exported model in this folder (no {DOCUMENT}); create one with:"
             " crosstower export RUN -o DIR"
         )
     return stored.read_document(path, Document, newest=FORMAT, error=RunError, again="export again")

@@ -164,7 +164,7 @@ class RunningExperiments:
                 if name not in columns:
                     known = ", ".join(columns) or "none"
                     yield (
-                        f"experiment '{one.name}': segment '{name}' is no column of the query"
+                        f"experiment '{one.name}': segment '{name}' is not a query column"
                         f" ({known}), so requests and users cannot have it; events can, in their"
                         " query"
                     )

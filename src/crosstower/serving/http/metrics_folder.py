@@ -17,7 +17,7 @@ def fresh_metrics_folder(state: Path) -> Path:
     before `crosstower.serving.http.metrics` is first imported: the library looks only then.
 
     Raises:
-        ServeError: the folder cannot be made or emptied.
+        ServeError: the folder cannot be created or emptied.
 
     """
     folder = state / NAME

@@ -35,7 +35,7 @@ class Fault(BaseModel):
 
 
 class Problem(BaseModel):
-    """Problem details of RFC 9457; `errors` are the faults of a request one by one.
+    """Problem details of RFC 9457; `errors` lists the faults of a request.
 
     `trace_id` is set if the server traces requests.
     """

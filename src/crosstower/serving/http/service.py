@@ -238,7 +238,7 @@ class Service:
         """Reject a write to a state that has reached its limit.
 
         Raises:
-            ApiError: says how to make room.
+            ApiError: says how to free space.
 
         """
         most = self.settings.limits.state_bytes

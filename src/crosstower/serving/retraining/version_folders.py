@@ -73,7 +73,7 @@ def begin(place: Place) -> Path:
     """Make the folder of a new version; for an address, one on this machine to fill first.
 
     Raises:
-        OSError: it cannot be made, or it exists.
+        OSError: it cannot be created, or it exists.
 
     """
     if isinstance(place, Path):

@@ -99,7 +99,7 @@ class Versions:
         """Begin the next version; an error within the block ends it as failed.
 
         Raises:
-            ServeError: the folder cannot be made, or the disk is full; the live version stays.
+            ServeError: the folder cannot be created, or the disk is full; the live version stays.
 
         """
         attempt = Attempt(self, self._next_number(), self._state.bundle())
@@ -112,7 +112,7 @@ class Versions:
             reason = f"{error.filename or attempt.place}: {error.strerror or error}"
             self._give_up(attempt, "failed", reason)
             raise ServeError(
-                f"version {attempt.number} was not made: {reason}; the live version stays. Free"
+                f"version {attempt.number} was not created: {reason}; the live version stays. Free"
                 " space or repair the disk, then start again"
             ) from error
         except BaseException as error:

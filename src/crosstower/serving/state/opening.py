@@ -45,5 +45,5 @@ def open_database(
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ServeError(f"{place}: cannot be made: {error.strerror or error}") from error
+        raise ServeError(f"{place}: cannot be created: {error.strerror or error}") from error
     return SqliteDatabase(place / FILE, tables)

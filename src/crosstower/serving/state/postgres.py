@@ -261,8 +261,8 @@ class PostgresDatabase(Database):
             raise DataError(f"{self.place}: cannot be stored: {self._reason(error)}") from error
         except errors.DiskFull as error:
             raise ServeError(
-                f"{self.place}: the disk is full; nothing of this was stored; make room and send it"
-                " again"
+                f"{self.place}: the disk is full; nothing of this was stored; free space and send"
+                " it again"
             ) from error
         except (errors.QueryCanceled, errors.LockNotAvailable) as error:
             raise StateUnavailableError(

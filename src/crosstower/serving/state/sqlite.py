@@ -260,7 +260,7 @@ def _explained(path: Path) -> Generator[None]:
 def _reason(error: sqlite3.Error) -> str:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_FULL:
-        return "the disk is full; nothing of this was stored; make room and send it again"
+        return "the disk is full; nothing of this was stored; free space and send it again"
     if code in _DAMAGED:
         return _damaged(str(error))
     return f"cannot be read or written: {error}; check the disk and its permissions"

@@ -66,7 +66,7 @@ def _parsed(text: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ServeError(
             "the attributes of a user in the state are damaged; restore a copy of the state folder,"
-            " or put the user again"
+            " or send the user again"
         )
     return found
 

@@ -204,7 +204,7 @@ def download(address: Address, path: Path) -> None:
         size = source.size()
         shutil.copyfileobj(source, target, _BLOCK)
         if target.tell() != size:
-            raise OSError(f"{address}: {target.tell():,} of {size:,} bytes came; try again")
+            raise OSError(f"{address}: {target.tell():,} of {size:,} bytes received; try again")
 
 
 def upload(path: Path, address: Address) -> None:

@@ -59,7 +59,7 @@ class _Download:
             try:
                 if self._receive(known if not self.partial.exists() else {}):
                     return self.copy
-                fault = OSError(f"{self._got():,} of {self.size:,} bytes came")
+                fault = OSError(f"{self._got():,} of {self.size:,} bytes received")
             except HTTPError as error:
                 _refuse(self.address, error)
                 fault = error

@@ -1,4 +1,4 @@
-"""Drifting feed: tastes move, items are born and die, and clicks depend on what is shown where.
+"""Drifting feed: tastes drift, items come and go, and clicks depend on items and positions.
 
 How users u, items i and topics t change is in `drift`. With s_ui = taste_u · vector_i:
 
