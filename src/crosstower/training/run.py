@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import polars as pl
 from torch import nn
@@ -62,6 +62,7 @@ UNTESTED = "nothing was tested, as no test rows were given"
 Stage = Literal["retrieval", "ranking"]
 
 
+@runtime_checkable
 class HasStages(Protocol):
     """What has a retrieval run, a ranking run, or both, such as a bundle."""
 
@@ -137,7 +138,7 @@ class Run:
             BundleError: the bundle lacks the stage.
 
         """
-        return Run.of(run) if isinstance(run, Run | str | Path) else run.run_of(stage)
+        return run.run_of(stage) if isinstance(run, HasStages) else Run.of(run)
 
     def with_events(self, path: str | Path) -> Run:
         """Return the run with another log of events, which its columns read for rows to score.
