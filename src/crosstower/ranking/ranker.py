@@ -35,6 +35,7 @@ class Ranker:
     """One model of a ranking run, opened to score rows.
 
     >>> import crosstower as ct
+    >>> import polars as pl
     >>> ranker = ct.Ranker.open("runs/clicks")
     >>> ranker
     Ranker('runs/clicks': wide_deep, seed 0; click)

@@ -23,6 +23,7 @@ class Hits:
     """The best items of each query, best first.
 
     >>> import crosstower as ct
+    >>> import numpy as np
     >>> hits = ct.Index.build(["a", "b"], np.eye(2)).search(np.array([[0.0, 1.0]]), k=1)
     >>> hits.ids(0).to_list(), hits.scores.tolist()
     (['b'], [[1.0]])
