@@ -11,36 +11,26 @@ from crosstower.recipe.training import Training
 from crosstower.training.distributed.shard import Fused, fused_optimizer
 from crosstower.training.run import Run
 
-from ...fixtures.equality import MODELS, RETRIEVERS, STEPS, clicks
+from ...fixtures.equality import EVERY, MODELS, ON_THREE, clicks, steps_of
 from ...fixtures.exchanges import CHECKS
-from ...fixtures.processes import FIXTURES, must_succeed
 
 pytestmark = pytest.mark.slow
 
-pytest.importorskip("torchrec")
 
-ON_THREE = ["dcn_v2", "dcn_v2, clipped", "wide_deep, concat", "mlp, pairwise", "sampled_softmax"]
-
-
-def trained(names: list[str], size: int, folder: Path) -> dict[str, Any]:
-    (folder / "cases.json").write_text(json.dumps(names))
-    must_succeed([str(FIXTURES / "equality.py"), str(folder)], size)
-    return json.loads((folder / f"losses-{size}.json").read_text())
-
-
-def test_processes_have_the_losses_of_one(tmp_path: Path) -> None:
-    names = [*MODELS, *RETRIEVERS]
-    alone = trained(names, 1, tmp_path)
-    for size, several in ((2, names), (3, ON_THREE)):
-        together = trained(several, size, tmp_path)
-        assert together["checks"] == [check.__name__ for check in CHECKS]
-        for name in several:
-            expected, found = alone["losses"][name], together["losses"][name]
-            assert len(found) == STEPS
+def test_processes_have_the_losses_of_one(together: Path) -> None:
+    folder = together / "equal"
+    alone = json.loads((folder / "alone.json").read_bytes())
+    for size, names in ((2, EVERY), (3, ON_THREE)):
+        several = json.loads((folder / f"equal-{size}.json").read_bytes())
+        assert several["checks"] == [check.__name__ for check in CHECKS]
+        assert list(several["losses"]) == names
+        for name in names:
+            expected, found = alone["losses"][name], several["losses"][name]
+            assert len(found) == steps_of(name)
             assert found == pytest.approx(expected, rel=0, abs=1e-6), (name, size)
             assert sum(found[-5:]) < sum(found[:5]), name
-        assert_equal_metrics(together["metrics"], alone["metrics"])
-        assert_ordinary_run(tmp_path / f"rank-{size}", tmp_path / "rank-1")
+        assert_equal_metrics(several["metrics"], alone["metrics"])
+        assert_ordinary_run(folder / f"rank-{size}", folder / "rank-1")
 
 
 def assert_equal_metrics(found: Any, expected: Any) -> None:
