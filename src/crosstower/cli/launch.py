@@ -20,7 +20,6 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from crosstower.errors import TrainingError, notify
 from crosstower.fitting.distributed_checks import check_packages
 from crosstower.fitting.worker import LAUNCHED, RESTART, fault_in, raised_again
-from crosstower.training.trainer import TrainingInterruptedError
 
 _HANDLED = ("SIGTERM", "SIGHUP", "SIGQUIT")
 
@@ -96,6 +95,9 @@ def _may_restart(failures: Mapping[int, ProcessFailure]) -> bool:
 
 def _error_of(failures: Mapping[int, ProcessFailure]) -> BaseException:
     """Return the error of the process that failed first; show the trace of an unknown one."""
+    # Takes as long as torch itself, and has the errors of training that are raised again.
+    from crosstower.training.trainer import TrainingInterruptedError
+
     rank, failure = min(failures.items(), key=lambda item: _order(item[1]))
     fault, first = fault_in(failure.error_file_data), failures.get(0)
     if fault is None:
