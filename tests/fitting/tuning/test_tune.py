@@ -219,18 +219,23 @@ SLOW = ("-o", "training.epochs=400", "-o", "training.patience=400", "-o", "tune.
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_a_killed_tuning_goes_on_with_the_trial_that_ran(here: Path, end: signal.Signals) -> None:
+def test_a_running_tuning_is_refused_and_a_killed_one_goes_on_with_the_trial_that_ran(
+    here: Path, end: signal.Signals
+) -> None:
+    overrides = [SLOW[1], SLOW[3], SLOW[5]]
     process = subprocess.Popen(
         command("--trials", "2", *SLOW), stderr=subprocess.PIPE, text=True, cwd=here
     )
     log = here / "runs/small-tune/trials/0/models/mlp/seed-0/metrics.jsonl"
     wait_for(log.is_file, process)
+    with pytest.raises(RunError, match="another command is running this tuning"):
+        tune("small.yaml", overrides=overrides, quiet=True)
+    assert process.poll() is None
     process.send_signal(end)
     _, shown = process.communicate()
     if end == signal.SIGINT:
         assert process.returncode == 130
         assert "run the same command to continue" in shown
-    overrides = [SLOW[1], SLOW[3], SLOW[5]]
 
     class FirstEpochOnly(trial_run.TrialWatcher):
         def finish(self, record: dict[str, object]) -> None:
@@ -282,15 +287,6 @@ def test_ctrl_c_of_processes_stops_them_all(here: Path) -> None:
     assert process.returncode == 130
     assert "run the same command to continue" in shown
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
-
-
-def test_a_running_tuning_is_not_continued_by_another_command(here: Path) -> None:
-    process = subprocess.Popen(command("--trials", "2", *SLOW), stderr=subprocess.PIPE, cwd=here)
-    wait_for(lambda: any((here / "runs/small-tune/trials").glob("*")), process)  # type: ignore[arg-type]
-    with pytest.raises(RunError, match="another command is running this tuning"):
-        tune("small.yaml", overrides=[SLOW[1], SLOW[3], SLOW[5]], quiet=True)
-    process.kill()
-    process.communicate()
 
 
 def test_ctrl_c_in_python_says_how_to_go_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
