@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from crosstower.serving.bundle import building
+from crosstower.serving.bundle.forms import EAGER
 from crosstower.serving.retraining.plan import RetrainPlan
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.state import State
@@ -69,3 +72,8 @@ def filled_state(folder: Path, events: list[Event]) -> Path:
         state.put_items([{"film": "new", "genre": 1}], item="film")
         state.delete_items(["f05"])
     return folder
+
+
+def without_exports(patch: pytest.MonkeyPatch) -> None:
+    """Make bundles without the export of the ranker, which takes most of a small retraining."""
+    patch.setattr(building, "write_fastest", lambda *_, **__: EAGER)

@@ -30,7 +30,7 @@ from crosstower.serving.state.state import State
 from crosstower.serving.state.version_log import VersionLog
 from crosstower.training.run import Run
 
-from .films_log import film_events, films_plan
+from .films_log import film_events, films_plan, without_exports
 from .test_versions import BAD, GOOD, Verdict
 
 FILES = 4  # of a version, besides its manifest
@@ -126,6 +126,7 @@ class RealRetraining(Retraining):
         return super().child(work)
 
     def run(self, hook: Hook = lambda: None, verdict: Verdict = GOOD) -> None:
+        without_exports(pytest.MonkeyPatch())  # for a process that ends soon
         plan = films_plan(Run.open(self.runs[0]), Run.open(self.runs[1]))
         with State.open(self.state) as state:
             state.add_events(film_events(self._events, 240, seed=self._events))
@@ -216,20 +217,28 @@ def at_random(retraining: Retraining, kills: int) -> int:
     return killed
 
 
-def main(folder: str, base: str, kind: str, kills: str, *runs: str) -> None:
-    """Run the retrainings, and print the number of those that were killed."""
-    if kind == "real":
-        retraining: Retraining = RealRetraining(Path(folder), Path(base), runs)
-    else:
-        retraining = Retraining(Path(folder), Path(base))
+def killed_of(kind: str, retraining: Retraining, kills: int) -> int:
+    """Return the number of retrainings that were killed."""
     if kind in ("random", "real"):
-        killed = at_random(retraining, int(kills))
+        killed = at_random(retraining, kills)
     else:
         killed = at_each_step(retraining, GOOD if kind == "published" else BAD)
     before = retraining.served()
     os.waitpid(retraining.child(retraining.run), 0)  # the next one works as ever
     assert retraining.served() > before
-    sys.stdout.write(f"{killed}\n")
+    return killed
+
+
+def main(folder: str, base: str, kinds: str, kills: str, *runs: str) -> None:
+    """Run the retrainings of each kind, and print the numbers of those that were killed."""
+    for kind in kinds.split(","):
+        place = Path(folder) / kind
+        place.mkdir()
+        if kind == "real":
+            retraining: Retraining = RealRetraining(place, Path(base), runs)
+        else:
+            retraining = Retraining(place, Path(base))
+        sys.stdout.write(f"{killed_of(kind, retraining, int(kills))}\n")
 
 
 if __name__ == "__main__":

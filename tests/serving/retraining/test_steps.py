@@ -19,7 +19,7 @@ from crosstower.training.run import Run
 
 from ...fixtures.live_films import UNTIL, LiveFilms, rows
 from ...fixtures.made_once import made_once
-from .films_log import START, filled_state, film_events, films_plan
+from .films_log import START, filled_state, film_events, films_plan, without_exports
 
 pytestmark = pytest.mark.slow
 
@@ -33,10 +33,12 @@ def versions(live_films: LiveFilms, tmp_path_factory: pytest.TempPathFactory) ->
         plan = films_plan(live_films.retrieval, live_films.ranking)
         filled_state(folder / "state", film_events(0, FIRST))
         base, where = live_films.bundle.folder, folder / "versions"
-        results = [retrain(base, folder / "state", plan=plan, versions=where)]
-        with State.open(folder / "state") as state:
-            state.add_events(film_events(FIRST, SECOND, seed=1))
-        results.append(retrain(base, folder / "state", plan=plan, versions=where))
+        with pytest.MonkeyPatch.context() as patch:
+            without_exports(patch)
+            results = [retrain(base, folder / "state", plan=plan, versions=where)]
+            with State.open(folder / "state") as state:
+                state.add_events(film_events(FIRST, SECOND, seed=1))
+            results.append(retrain(base, folder / "state", plan=plan, versions=where))
         (folder / "results.json").write_text(json.dumps([r.plain() for r in results]))
 
     return made_once(tmp_path_factory, "retrained-films", make)

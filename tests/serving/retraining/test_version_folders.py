@@ -29,7 +29,7 @@ from crosstower.values.addresses.remote import RemoteFile, delete, files_below, 
 
 from ...fixtures.live_films import LiveFilms
 from .conftest import Fill
-from .films_log import filled_state, film_events, films_plan
+from .films_log import filled_state, film_events, films_plan, without_exports
 from .test_versions import BAD, GOOD
 
 Open = Callable[..., Versions]
@@ -220,8 +220,9 @@ def test_versions_are_beside_the_bundle() -> None:
 
 @pytest.mark.slow
 def test_films_are_retrained_at_an_address(
-    bucket: str, live_films: LiveFilms, tmp_path: Path
+    bucket: str, live_films: LiveFilms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    without_exports(monkeypatch)
     base = place_of(f"{bucket}/films")
     for path in live_films.bundle.folder.rglob("*"):
         if path.is_file():
