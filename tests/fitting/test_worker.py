@@ -1,18 +1,24 @@
 import json
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
+from subprocess import run
 
 import pytest
 
-from crosstower.errors import DataError, RecipeError
+from crosstower.errors import CrosstowerError, DataError, RecipeError
 from crosstower.fitting.worker import (
+    Fault,
     announce,
     fault_in,
     is_launched,
+    leave,
     raised_again,
     restarts,
     worker_main,
 )
+from crosstower.retrieval.data.positive_rows import NoPositivesError
 
 
 @pytest.fixture
@@ -89,3 +95,32 @@ def test_a_restart_by_torchrun_does_not_repeat_a_final_error(
     attempt.unlink()
     worker_main(lambda: done.append(1))
     assert done == [1]
+
+
+def test_an_error_whose_class_is_not_imported_here_is_one_of_its_base() -> None:
+    class EmptyPartError(DataError):
+        pass
+
+    fault = Fault("EmptyPartError", "no rows", "", 0.0, ("DataError", "CrosstowerError"))
+    assert type(raised_again(fault)) is EmptyPartError
+    far = replace(fault, kind="ErrorOfElsewhere")
+    assert (type(raised_again(far)), str(raised_again(far))) == (DataError, "no rows")
+    bug = Fault("ValueError", "a bug", "trace", 0.0, ("Exception",))
+    assert (type(raised_again(bug)), str(raised_again(bug))) == (
+        CrosstowerError,
+        "ValueError: a bug",
+    )
+
+
+def test_the_launcher_ends_with_the_code_of_an_error_that_it_has_not_imported(
+    attempt: Path,
+) -> None:
+    leave(NoPositivesError("no row is a positive"))
+    program = (
+        "import json, sys; from pathlib import Path;"
+        "from crosstower.fitting.worker import fault_in, raised_again;"
+        "fault = fault_in(json.loads(Path(sys.argv[1]).read_text()));"
+        "sys.exit(raised_again(fault).exit_code)"
+    )
+    done = run([sys.executable, "-c", program, attempt], check=False)
+    assert done.returncode == DataError.exit_code

@@ -10,7 +10,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Fault:
         words: its message.
         trace: where it was raised, if not on purpose.
         time: seconds since 1970.
+        bases: names of the classes that its class extends, the closest first.
 
     """
 
@@ -40,6 +41,7 @@ class Fault:
     words: str
     trace: str
     time: float
+    bases: Sequence[str] = ()
 
     @property
     def is_lost(self) -> bool:
@@ -110,7 +112,8 @@ def leave(error: Exception) -> None:
     """Leave an error for the launcher."""
     own = isinstance(error, CrosstowerError)
     trace = "" if own else "".join(traceback.format_exception(error))
-    fault = Fault(type(error).__name__, str(error), trace, time.time())
+    kind, *bases = (one.__name__ for one in type(error).__mro__)
+    fault = Fault(kind, str(error), trace, time.time(), bases)
     extra = {"py_callstack": trace or fault.words, "timestamp": str(int(fault.time))}
     message = {"message": f"{fault.kind}: {fault.words}", "extraInfo": extra}
     plain = {"message": message, "crosstower": asdict(fault)}  # torchrun shows the message
@@ -142,10 +145,15 @@ def _refuse_vain_restart() -> None:
 
 
 def raised_again(fault: Fault) -> CrosstowerError:
-    """Return the error of another process, of the same class if it was raised on purpose."""
+    """Return the error of another process, of the same class if it was raised on purpose.
+
+    This process may not have imported the class: the closest class that it extends then.
+    """
     kinds = [CrosstowerError]
     for kind in kinds:
-        if kind.__name__ == fault.kind:
-            return kind(fault.words)
         kinds += kind.__subclasses__()
-    return CrosstowerError(f"{fault.kind}: {fault.words}")
+    known = {kind.__name__: kind for kind in kinds}
+    own = next((name for name in (fault.kind, *fault.bases) if name in known), None)
+    return (
+        CrosstowerError(f"{fault.kind}: {fault.words}") if own is None else known[own](fault.words)
+    )
