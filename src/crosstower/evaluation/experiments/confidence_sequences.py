@@ -17,8 +17,6 @@ import math
 from statistics import NormalDist
 from typing import Any
 
-from scipy import optimize
-
 from crosstower.errors import DataError
 
 
@@ -105,7 +103,9 @@ def needed_error(effect: float, scale: float, *, level: float = 0.95, power: flo
     # The interval is wider than that of a single look and narrower than ten standard errors
     # unless s is far from τ, so the root is bracketed by tiny and huge multiples of the effect.
     low, high = math.log(size) - 50.0, math.log(size) + 5.0
-    root: Any = optimize.brentq(gap, low, high, xtol=1e-12)
+    from scipy.optimize import brentq  # noqa: PLC0415 - slow to import
+
+    root: Any = brentq(gap, low, high, xtol=1e-12)
     return math.exp(root)
 
 

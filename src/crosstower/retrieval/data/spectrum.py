@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import aslinearoperator, eigsh
 
 _NOTHING = 1e-6
 """Share of the largest singular value below which one is rounding."""
@@ -53,6 +52,8 @@ def right_vectors(matrix: Any, count: int) -> NDArray[np.float64]:
     users, items = matrix.shape
     if count == 0 or matrix.nnz == 0:
         return np.empty((0, items))
+    from scipy.sparse.linalg import aslinearoperator, eigsh  # noqa: PLC0415 - slow to import
+
     one, other = (matrix, matrix.T) if users <= items else (matrix.T, matrix)
     squares: Any = aslinearoperator(one) @ aslinearoperator(other)
     # A fixed start, and a fixed generator for where the spectrum is degenerate.
