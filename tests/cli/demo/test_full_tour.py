@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_tour_tells_chance_from_skill(here: Path, capsys: Capture) -> None:
-    code, out, _ = run(capsys, "demo", "--full", "--rows", "4000")
+    code, out, _ = run(capsys, "demo", "--full", "--rows", "1500")
     assert code == 0
     assert "Best possible" in out
     assert (
