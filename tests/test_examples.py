@@ -1,6 +1,6 @@
 """Every recipe in examples/ is read; those whose data is at hand are trained, for an epoch.
 
-Recipes of simulated worlds are small and are trained to the end.
+Recipes of simulated worlds are small and are trained until they have learned what there is.
 
 CROSSTOWER_DATA names the folder of the data sets, as `crosstower data get NAME --out` fills it;
 `data` beside the examples and `shared/data` beside the project are looked at as well.
@@ -39,7 +39,7 @@ CATALOGUES = ("items.parquet", "movies.parquet")
 # The catalogues make some baselines slow, and a metric of a world needs few of them.
 OVERRIDES = {
     "feed": ["data.rows=30000", "evaluation.baselines=[]"],
-    "watch_next": ["evaluation.baselines=[]"],
+    "watch_next": ["training.epochs=30", "evaluation.baselines=[]"],
     "restaurant_search": [
         "data.rows=60000",
         "training.epochs=2",
@@ -172,7 +172,9 @@ def items_of(run: Run) -> Path:
 
 def test_restaurants_that_are_found_fit_the_question(tmp_path: Path) -> None:
     """The world knows how relevant each restaurant is; clicks alone were learned from."""
-    run = fit(ROOT / "examples" / "restaurant_search.yaml", out=tmp_path / "run", quiet=True)
+    overrides = ["training.epochs=8", "retrieval.baselines=[popularity]"]
+    recipe = ROOT / "examples" / "restaurant_search.yaml"
+    run = fit(recipe, overrides=overrides, out=tmp_path / "run", quiet=True)
     retriever, table = Retriever.open(run), restaurant_table()
     random = np.random.default_rng(0)
     found, possible, popular, needed = [], [], [], []
