@@ -189,3 +189,10 @@ def test_an_objective_takes_its_options_from_the_recipe() -> None:
     own = Retrieval(item="film", objective={"name": "scaled", "factor": 3}, log_q=False)
     assert retrieval_loss_of(own).compute(2.0) == 6.0
     assert retrieval_loss_of(Retrieval(item="film", objective="scaled")).compute(2.0) == 4.0
+
+
+def test_parts_of_a_registration_that_do_not_fit_are_named() -> None:
+    with pytest.raises(RecipeError, match="negatives: expected one of drawn, uniform, all, got"):
+        register_loss("x", kinds=("retrieval",), negatives="drwn")(lambda step: step)  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="loss 'x': negatives and cosines are for"):
+        register_loss("x", kinds=("binary",), cosines=True)(lambda logits, labels: logits)

@@ -1,6 +1,7 @@
 """The retrieval section: what a recipe may ask of a retriever."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,13 +94,47 @@ def test_wrong_retrieval_sections_are_explained(overrides: list[str], words: str
         parse_recipe(RETRIEVAL, overrides)
 
 
-def test_options_of_an_objective_that_had_keys_of_their_own_move_into_it() -> None:
-    overrides = ["retrieval.objective=contrastive", "retrieval.margin=0.1"]
-    with pytest.warns(CrosstowerWarning, match=r"retrieval\.margin is now retrieval\.objective\.m"):
+@pytest.mark.parametrize(
+    ("overrides", "name", "options"),
+    [
+        (
+            ["retrieval.objective=contrastive", "retrieval.margin=0.1"],
+            "contrastive",
+            {"margin": 0.1},
+        ),
+        (
+            [
+                "retrieval.objective={name: contrastive, margin: 0.1}",
+                "retrieval.negative_weight=5",
+            ],
+            "contrastive",
+            {"margin": 0.1, "negative_weight": 5},
+        ),
+        (
+            [
+                "retrieval.objective=contrastive",
+                "retrieval.margin=0.1",
+                "retrieval.negative_weight=5",
+            ],
+            "contrastive",
+            {"margin": 0.1, "negative_weight": 5},
+        ),
+        (["retrieval.objective=mine", "retrieval.calibration=0.5"], "mine", {"calibration": 0.5}),
+    ],
+)
+def test_options_of_an_objective_that_had_keys_of_their_own_move_into_it(
+    overrides: list[str], name: str, options: dict[str, Any]
+) -> None:
+    with pytest.warns(CrosstowerWarning, match="is now an option, objective: {name"):
         section = parse_recipe(RETRIEVAL, overrides).retrieval
     assert section is not None
-    assert (section.objective_name, section.objective_options) == ("contrastive", {"margin": 0.1})
-    overrides = ["retrieval.objective={name: gbce, calibration: 0.5}"]
-    again = parse_recipe(parse_recipe(RETRIEVAL, overrides).to_yaml()).retrieval
-    assert again is not None
-    assert again.objective_options == {"calibration": 0.5}
+    assert (section.objective_name, section.objective_options) == (name, options)
+
+
+def test_an_override_sets_an_option_of_a_named_objective() -> None:
+    overrides = ["retrieval.objective=gbce", "retrieval.objective.calibration=0.5"]
+    recipe = parse_recipe(RETRIEVAL, overrides)
+    for one in (recipe, parse_recipe(recipe.to_yaml())):
+        assert one.retrieval is not None
+        assert one.retrieval.objective_name == "gbce"
+        assert one.retrieval.objective_options == {"calibration": 0.5}

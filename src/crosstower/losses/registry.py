@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from inspect import Parameter, signature
-from typing import Any, Literal, Protocol, get_type_hints
+from typing import Any, Literal, Protocol, get_args, get_type_hints
 
 from pydantic import create_model
 from torch import Tensor
@@ -21,6 +21,7 @@ from crosstower.recipe.tasks import Binary, HeadKind, Task
 from crosstower.recipe.validation import validate
 
 LossKind = Literal["binary", "regression", "rating", "retrieval"]
+Negatives = Literal["drawn", "uniform", "all"]
 
 DEFAULT_LOSS: Mapping[HeadKind, str] = {
     "binary": "cross_entropy",
@@ -40,8 +41,20 @@ class Loss:
     kinds: tuple[LossKind, ...]
     grouped: bool = False
     calibrated: bool = True
-    negatives: Literal["drawn", "uniform", "all"] | None = None
+    negatives: Negatives | None = None
     cosines: bool = False
+
+    def __post_init__(self) -> None:
+        """Reject parts that do not fit."""
+        if self.negatives is not None and self.negatives not in get_args(Negatives):
+            allowed = ", ".join(get_args(Negatives))
+            raise RecipeError(
+                f"loss '{self.name}': negatives: expected one of {allowed}, got {self.negatives!r}"
+            )
+        if (self.negatives or self.cosines) and self.kinds != ("retrieval",):
+            raise RecipeError(
+                f"loss '{self.name}': negatives and cosines are for kinds=('retrieval',) only"
+            )
 
 
 @dataclass(frozen=True)

@@ -47,3 +47,13 @@ def name_of(loss: str | NamedLoss) -> str:
 def options_of(loss: str | NamedLoss | None) -> dict[str, Any]:
     """Return the options of a loss; none if only its name is given."""
     return loss.options if isinstance(loss, NamedLoss) else {}
+
+
+def with_option(loss: Any, name: str, value: Any) -> dict[str, Any]:
+    """Return a given loss with one more option, as a mapping.
+
+    >>> with_option("gbce", "calibration", 0.5)
+    {'name': 'gbce', 'calibration': 0.5}
+    """
+    plain = loss.model_dump() if isinstance(loss, NamedLoss) else loss
+    return {**(plain if isinstance(plain, dict) else {"name": plain}), name: value}

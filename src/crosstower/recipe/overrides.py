@@ -12,6 +12,10 @@ Overrides = Sequence[str] | Mapping[str, Any]
 """Texts KEY=VALUE, whose values are YAML, or {KEY: VALUE} with values of Python."""
 
 
+_NAMED = ("model", "objective", "loss")
+"""Keys whose value may be a name, or a mapping of a name and options."""
+
+
 def override(plain: dict[str, Any], overrides: Any) -> None:
     """Set keys of a recipe in plain data.
 
@@ -67,7 +71,7 @@ def _set(plain: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
     place: Any = plain
     for parent in parents:
-        if isinstance(place.get(parent), str) and parent == "model":
+        if isinstance(place.get(parent), str) and parent in _NAMED:
             place[parent] = {"name": place[parent]}
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from crosstower.recipe.frozen import FrozenModel, former_keys
-from crosstower.recipe.named_loss import NamedLoss, name_of, named, options_of
+from crosstower.recipe.named_loss import NamedLoss, name_of, named, options_of, with_option
 from crosstower.recipe.renamed import warn_renamed
 
 SeenRule = Literal["ignored", "missed", "shown"]
@@ -21,12 +21,13 @@ SeenRule = Literal["ignored", "missed", "shown"]
 
 _RENAMED = {"valid_questions": "valid_queries", "seen_answers": "seen_relevant"}
 
-_FORMER_OPTIONS = {
-    "margin": "contrastive",
-    "negative_weight": "contrastive",
-    "calibration": "gbce",
+_FORMER_OPTIONS: dict[str, tuple[str, ...]] = {
+    "sampled_softmax": (),
+    "full_softmax": (),
+    "contrastive": ("margin", "negative_weight"),
+    "gbce": ("calibration",),
 }
-"""Keys that are now options of an objective, and its name."""
+"""Keys that are now options of an objective, by its name."""
 
 BaselineName = Literal[
     "popularity",
@@ -212,14 +213,19 @@ class Retrieval(FrozenModel):
         """Move options of an objective that have keys of their own, as before, into it."""
         if not isinstance(plain, dict):
             return plain
-        left = {name: value for name, value in plain.items() if name not in _FORMER_OPTIONS}
-        for name in plain.keys() & _FORMER_OPTIONS.keys():
-            objective = named(left.get("objective", "sampled_softmax"))
-            if name_of(objective) != _FORMER_OPTIONS[name]:
-                raise ValueError(f"{name}: allowed only with objective: {_FORMER_OPTIONS[name]}")
-            warn_renamed(f"retrieval.{name}", f"retrieval.objective.{name}")
-            options = options_of(objective) | {name: plain[name]}
-            left["objective"] = {"name": name_of(objective), **options}
+        left = dict(plain)
+        for of, names in _FORMER_OPTIONS.items():
+            for name in (name for name in names if name in plain):
+                objective = with_option(
+                    named(left.get("objective", "sampled_softmax")), name, left.pop(name)
+                )
+                given = objective["name"]
+                if name not in _FORMER_OPTIONS.get(given, (name,)):  # a custom loss may have it
+                    raise ValueError(f"{name}: allowed only with objective: {of}")
+                warn_renamed(
+                    f"retrieval.{name}", f"an option, objective: {{name: {given}, {name}: ...}}"
+                )
+                left["objective"] = objective
         return left
 
     @field_validator("objective", mode="before")

@@ -22,6 +22,7 @@ from crosstower.fitting.plan.formulas import (
 from crosstower.fitting.plan.result import Plan, PlannedTable
 from crosstower.fitting.plan.sizes import sized_layout
 from crosstower.fitting.plan.step_work import work_of
+from crosstower.losses.registry import retrieval_loss_of
 from crosstower.recipe.recipe import Recipe
 
 RESERVED = 0.15
@@ -55,9 +56,12 @@ def plan_training(
         list_length: values per list; None for the maximum of each column.
 
     Raises:
-        RecipeError: sizes are not known, or a column has more ids than codes.
+        RecipeError: sizes are not known, a column has more ids than codes, or negatives do not fit
+            the loss.
 
     """
+    if recipe.retrieval is not None:
+        retrieval_loss_of(recipe.retrieval)
     sized = sized_layout(recipe, layout, ids=ids, list_length=list_length)
     _check_codes(sized)
     work = work_of(recipe, sized, devices=devices)
