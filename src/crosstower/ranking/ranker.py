@@ -65,7 +65,7 @@ class Ranker:
         """Open the ranker of a run, or of a bundle.
 
         Args:
-            run: a ranking run, its folder, or a bundle.
+            run: a ranking run, its folder, or an open bundle.
             model: one of the run's models; the main one if None.
             seed: one of the run's seeds; the first if None.
 

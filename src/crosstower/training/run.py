@@ -138,7 +138,12 @@ class Run:
             BundleError: the bundle lacks the stage.
 
         """
-        return run.run_of(stage) if isinstance(run, HasStages) else Run.of(run)
+        if isinstance(run, HasStages) and not isinstance(run, type):
+            return run.run_of(stage)
+        inside = isinstance(run, str | Path) and "://" not in str(run) and Path(run) / stage
+        if inside and (inside / MARKER).is_file() and not (Path(run) / MARKER).is_file():  # type: ignore[arg-type]
+            raise RunError(f"{run}: a bundle; open it first: ct.Bundle.open({str(run)!r})")
+        return Run.of(run)  # type: ignore[arg-type]
 
     def with_events(self, path: str | Path) -> Run:
         """Return the run with another log of events, which its columns read for rows to score.

@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.errors import BundleError
+from crosstower.errors import BundleError, RunError
 from crosstower.funnel.funnel import Funnel
 from crosstower.ranking.ranker import Ranker
 from crosstower.retrieval.retriever import Retriever
@@ -82,6 +82,10 @@ def test_a_stage_of_a_bundle_is_opened_like_a_run(
     both = make_bundle([cinema.retrieval, cinema.ranking], tmp_path / "both")
     assert Retriever.open(both).run.folder == both.folder / "retrieval"
     assert Ranker.open(both).run.folder == both.folder / "ranking"
+    with pytest.raises(RunError, match="both: a bundle; open it first"):
+        Retriever.open(both.folder)
+    with pytest.raises(RunError, match="run: expected a run folder"):
+        Ranker.open(Bundle)  # type: ignore[arg-type]
     only = make_bundle([film_run], tmp_path / "only")
     with pytest.raises(BundleError, match="only: only retrieves; make a bundle with a ranking run"):
         Ranker.open(only)
