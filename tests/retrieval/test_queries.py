@@ -72,11 +72,10 @@ def test_vectors_of_several_are_those_of_each(retriever: Retriever, queries: Que
     assert not np.allclose(together[0], together[1])
 
 
-def test_a_vector_of_zeros_counts_as_new_items_if_there_is_a_history(queries: Queries) -> None:
-    zeros, some = np.zeros(4, np.float32), np.array([3])
-    assert queries.reads_new_items_only(zeros, some)
-    assert not queries.reads_new_items_only(zeros, NOBODY)
-    assert not queries.reads_new_items_only(zeros + 1, some)
+def test_a_vector_of_zeros_gives_the_items_no_order(queries: Queries) -> None:
+    zeros = np.zeros(4, np.float32)
+    assert not queries.orders_items(zeros)
+    assert queries.orders_items(zeros + 1)
 
 
 def test_a_recipe_without_users_takes_none(queries: Queries) -> None:

@@ -82,7 +82,7 @@ def test_a_user_without_any_information_gets_popular_items(film_run: Run) -> Non
     retriever = Retriever.open(film_run)
     most = retriever.catalogue.ids_at(retriever.popular(5).places[0])
     assert retriever.recommend(None, k=5)["item_id"].to_list() == most
-    words = "user 1000000 is unknown, and the query has nothing that the model reads: popular items"
+    words = "user 1000000 is unknown, and no items were retrieved: popular items instead, scored by"
     with pytest.warns(CrosstowerWarning, match=words):
         assert retriever.recommend(10**6, k=5)["item_id"].to_list() == most
 

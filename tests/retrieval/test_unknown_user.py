@@ -67,7 +67,7 @@ def test_the_command_line_says_so(histories: Run) -> None:
 
 def test_responses_over_http_say_so(histories: Run, film_run: Run, tmp_path: Path) -> None:
     for name, of, query, words in (
-        ("histories", histories, {}, ": popular items instead"),
+        ("histories", histories, {}, "instead, scored by their training rows"),
         ("run", film_run, {"device": "tv"}, "treated as a user without a history"),
     ):
         live = Live.open(make_bundle([of], tmp_path / name))

@@ -49,6 +49,7 @@ class RowMaker:
 
     `query_columns` are those of the retrieval recipe, `user` is the column of the user's id (None
     if it has no users), `from_items` and `from_query` are the columns that the ranker needs.
+    `segment` is the column of the segment, which a query may have even if no model reads it.
     """
 
     items: pl.DataFrame
@@ -65,6 +66,7 @@ class RowMaker:
     retrieved: tuple[str, ...] = ()
     row_times: tuple[str, ...] = ()
     other_times: tuple[str, ...] = ()
+    segment: str | None = None
 
     @staticmethod
     def of(retriever: Retriever, ranking: Run, needed: Iterable[str]) -> RowMaker:
@@ -112,6 +114,7 @@ class RowMaker:
             counts=counts,
             events=event_history(ranking.recipe) if counts else None,
             retrieved=retrieved,
+            segment=retrieval_section_of(recipe).segment,
             row_times=tuple(n for n in times if n in from_query and n in timed),
             other_times=tuple(n for n in times if n in from_query and n not in timed),
         )
@@ -160,9 +163,10 @@ class RowMaker:
                     " items by it with a condition (where)"
                 )
             if name not in allowed:
+                names = list(allowed | ({} if self.segment is None else {self.segment: None}))
                 raise QueryError(
-                    f"query: no column '{name}'{did_you_mean(name, list(allowed))}; the query"
-                    f" has: {', '.join(allowed) or 'none'}"
+                    f"query: no column '{name}'{did_you_mean(name, names)}; the query has:"
+                    f" {', '.join(names) or 'none'}"
                 )
         self.check_had([*self._filled, *given])
 

@@ -38,9 +38,10 @@ def informed_queries(
         vectors: `[Q, D]` of the queries; zeros of a history whose items are all new.
 
     """
-    new, known = queries.cold(), vectors.any(axis=1)
+    new = queries.cold()
+    known = np.asarray(vectors.any(axis=1), dtype=np.bool_)
     if not reads_users_only(recipe):
-        return new | known
+        return known
     sides = tower_columns_of(recipe)
     return ~new & known & (sides.history is not None or bool(sides.query))
 

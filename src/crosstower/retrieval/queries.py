@@ -164,9 +164,11 @@ class Queries:
             row |= dict.fromkeys(self.row_times, present_minute())
         for name, value in query.items():
             if name not in row:
+                segment = retrieval_section_of(self.run.recipe).segment
+                names = [*row, *([segment] if segment is not None and segment not in row else [])]
                 raise QueryError(
-                    f"query: no column '{name}'{did_you_mean(name, list(row))}; the query has:"
-                    f" {', '.join(row) or 'none'}"
+                    f"query: no column '{name}'{did_you_mean(name, names)}; the query has:"
+                    f" {', '.join(names) or 'none'}"
                 )
             row[name] = value
         try:
@@ -214,12 +216,12 @@ class Queries:
             raise QueryError("query: its vector is not finite; a number of the query is too large")
 
     @staticmethod
-    def reads_new_items_only(vector: NDArray[np.float32], history: Indices) -> bool:
-        """Return whether a history gave a vector of zeros, like a bag of items that are all new.
+    def orders_items(vector: NDArray[np.float32]) -> bool:
+        """Return whether a vector has a direction: all items are equally near to one of zeros.
 
-        Such a vector is not searched for: all items are equally near.
+        A bag of items that are all new gives such a vector, or an empty text.
         """
-        return len(history) > 0 and not vector.any()
+        return bool(vector.any())
 
     @cached_property
     def _users(self) -> Vocabulary:

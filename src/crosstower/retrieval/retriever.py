@@ -88,7 +88,7 @@ class Retriever:
         without an index, gets an exact index in memory.
 
         Args:
-            run: a retrieval run, its folder, or a bundle.
+            run: a retrieval run, its folder, or an open bundle.
             model: one of the run's models; the main one if None.
             seed: one of the run's seeds; the first if None.
 
@@ -202,9 +202,10 @@ class Retriever:
         if state.error is not None:
             raise state.error
         found = state.retrieved
-        notify(state.user.notices(user, None if found.fallback is None else COUNTED))
-        hits = Hits(self.catalogue, found.places[None], found.scores[None].astype(np.float32))
-        return self._frame(hits, found.sources)
+        popular = found.fallback is not None and len(found.places) > 0
+        notify(state.user.notices(user, COUNTED if popular else None))
+        scores = found.scores if self.sources is not None else found.scores.astype(np.float32)
+        return self._frame(Hits(self.catalogue, found.places[None], scores[None]), found.sources)
 
     def _state(
         self,

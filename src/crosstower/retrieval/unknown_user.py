@@ -24,7 +24,7 @@ def unknown_words(user: str | int, popular: str | None = None) -> str:
     """
     if popular is None:
         return f"user {user!r} is unknown: treated as a user without a history"
-    return f"user {user!r} is unknown, and the query has nothing that the model reads: {popular}"
+    return f"user {user!r} is unknown, and no items were retrieved: {popular}"
 
 
 def unknown_items(ids: Sequence[str | int]) -> tuple[str, ...]:

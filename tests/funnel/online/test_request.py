@@ -16,7 +16,10 @@ def test_an_error_is_the_result() -> None:
 
 @pytest.mark.parametrize(
     ("fallback", "words"),
-    [(None, "treated as a user without a history"), ("popular", "popular items instead")],
+    [
+        (None, "treated as a user without a history"),
+        ("popular", "popular items instead, scored by their training rows"),
+    ],
 )
 def test_an_unknown_user_is_told_with_what_was_done_instead(
     fallback: str | None, words: str
@@ -29,3 +32,14 @@ def test_an_unknown_user_is_told_with_what_was_done_instead(
     assert result.notices[0].endswith(words)
     assert result.notices[1:] == ("more",)
     assert RequestState(FunnelRequest()).result().notices == ()  # type: ignore[union-attr]
+
+
+def test_an_empty_list_has_no_popular_items() -> None:
+    state = RequestState(FunnelRequest(user=0))
+    state.found = Ranked(np.empty(0, np.int64), np.empty(0), fallback="popular")
+    assert state.result().notices[0].endswith("without a history")  # type: ignore[union-attr]
+    predictions = {"click": np.array([0.5])}
+    state.found = Ranked(
+        np.array([3]), np.array([1.0]), None, None, predictions, fallback="popular"
+    )
+    assert state.result().notices[0].endswith(": popular items instead")  # type: ignore[union-attr]

@@ -21,7 +21,7 @@ from crosstower.recipe.rules import Rules
 from crosstower.retrieval.online.request import RetrievalRequest, RetrievalState
 from crosstower.retrieval.queries import NO_ITEMS
 from crosstower.retrieval.sources.merge import SourceRanks
-from crosstower.retrieval.unknown_user import POPULAR
+from crosstower.retrieval.unknown_user import COUNTED, POPULAR
 from crosstower.values.arrays import Floats, Indices
 
 
@@ -170,6 +170,8 @@ class RequestState(RetrievalState[FunnelRequest]):
         """Return the candidates, or the error."""
         if self.error is not None:
             return self.error
-        popular = None if self.found.fallback is None else POPULAR
+        popular = POPULAR if self.found.predictions else COUNTED
+        if self.found.fallback is None or not len(self.found.places):
+            popular = None
         notices = (*self.user.notices(self.request.user, popular), *self.found.notices)
         return replace(self.found, seconds=self.seconds, began=self.began, notices=notices)

@@ -15,7 +15,7 @@ from crosstower.errors import QueryError
 from crosstower.recipe.arguments import count_of
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.vectors import Floats
-from crosstower.values.arrays import Indices
+from crosstower.values.arrays import AnyFloats, Indices
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Hits:
     Args:
         catalogue: ids and attributes of the items.
         places: `[Q, K]`, positions in the catalogue, -1 if fewer than K items exist.
-        scores: `[Q, K]`, inner products, -inf there.
+        scores: `[Q, K]`, inner products, or scores of a merge in float64; -inf there.
 
     """
 
     catalogue: Catalogue
     places: Indices
-    scores: Floats
+    scores: AnyFloats
 
     def ids(self, query: int) -> pl.Series:
         """Return the item ids of one query."""

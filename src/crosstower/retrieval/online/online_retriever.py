@@ -24,7 +24,7 @@ class OnlineRetriever:
     """Finds the candidates of requests, several at a time, while items and users change.
 
     Popular items are the candidates of a request for which nothing is found, or if nothing that the
-    query tower reads is known of the user and the query.
+    query tower reads is known of the user and the query, such as the time of the request.
 
     Args:
         section: `retrieval` of the recipe.
@@ -76,7 +76,7 @@ class OnlineRetriever:
             state.excluded = np.concatenate([state.excluded, self._items.current(user.history)])
         known = {n: v for n, v in user.columns.items() if n in self._queries.own_columns}
         state.segment = self._segment(state)
-        if known or given or self._is_trained(state):
+        if known or given or self._queries.row_times or self._is_trained(state):
             state.row = self._queries.row(request.user, None, {**known, **given})
 
     def find(self, states: Sequence[AnyState]) -> None:
@@ -105,10 +105,10 @@ class OnlineRetriever:
 
         Arguments and errors as `begin`.
         """
-        self.begin(state, given)
+        self.begin(state, self.read(given))
         row = state.row
         if row is None:
-            row = self._queries.row(state.request.user, None, given)
+            row = self._queries.row(state.request.user, None, {})
         vector = self._queries.vectors([row], [state.user.history], [state.user.ages])
         self._queries.check_finite(vector)
         return vector
@@ -136,7 +136,7 @@ class OnlineRetriever:
         history, ages = [user.history for user in users], [user.ages for user in users]
         vectors = self._queries.vectors(rows, history, ages)
         for state, vector in zip(states, vectors, strict=True):
-            if not self._queries.reads_new_items_only(vector, state.user.history):
+            if self._queries.orders_items(vector):
                 state.vector = vector[None]
         if not np.isfinite(vectors).all():
             each(states, self._check_vector)

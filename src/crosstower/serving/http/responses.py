@@ -55,9 +55,9 @@ def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> 
 
 
 def _notices(found: Ranked) -> list[str]:
-    """Return the notices of a list; one explains an empty list if nothing else does."""
-    explained = len(found.places) or found.notices or found.unknown
-    return list(found.notices) if explained else [_NOTHING_LEFT]
+    """Return the notices of a list, with one more if it is empty and no item was unknown."""
+    explained = len(found.places) or found.unknown
+    return list(found.notices) if explained else [*found.notices, _NOTHING_LEFT]
 
 
 def _explained(explanation: Explanation) -> dict[str, Any]:
