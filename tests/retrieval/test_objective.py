@@ -139,7 +139,7 @@ def test_the_loss_is_that_of_one_column_a_draw(
     torch.manual_seed(3)
     loss = one.loss(towers, batch)
     scores = (towers.queries(batch.query) @ towers.items(CATALOGUE).T).double()
-    share = one.frequency.probability(torch.arange(ITEMS), batch_size=5)
+    share = one.sampler.frequency.probability(torch.arange(ITEMS), batch_size=5)
     often = (4 * share if in_batch else 0.0) + 4 * torch.ones(ITEMS)
     losses = []
     for row, item in enumerate(batch.item.tolist()):
@@ -223,30 +223,13 @@ def test_contrastive_negatives_are_drawn_evenly_and_hits_left_out() -> None:
     torch.testing.assert_close(loss, expected)
 
 
-def test_hard_negatives_come_from_the_users_lists() -> None:
-    top = torch.tensor([[7, 8]] * USERS)
-    top[2] = torch.tensor([6, -1])
-    one = objective(4, top, negatives={"hard": 2, "hard_pool": 2})
-    one.begin_epoch(model())
-    drawn = one._drawn(pairs(torch.tensor([2, 2, 2, 2]), torch.tensor([0, 1, 2, 3])))
-    assert set(drawn[4:].tolist()) == {6}
-    drawn = one._drawn(pairs(torch.tensor([1, 1, 1, 1]), torch.tensor([0, 1, 2, 3])))
-    assert set(drawn[4:].tolist()) <= {7, 8}
-    assert len(drawn) == 4 + 8
-    share = torch.zeros(ITEMS)
-    share[6], share[7], share[8] = 0.25 / 2, 0.75 / 2, 0.75 / 2
-    torch.testing.assert_close(one.hard_share, share)
-
-
 def test_state_comes_back() -> None:
     one, other = objective(4), objective(4)
-    for item in (1, 1, 5):
-        one.frequency.update(torch.tensor([item]))
+    one.loss(model(), pairs(torch.tensor([1, 2]), torch.tensor([4, 0])))
     other.restore({k: v.clone() for k, v in one.state().items()})
-    ids = torch.arange(ITEMS)
-    torch.testing.assert_close(
-        other.frequency.probability(ids, batch_size=4), one.frequency.probability(ids, batch_size=4)
-    )
+    assert one.state()["step"] == 1
+    for name, value in one.state().items():
+        torch.testing.assert_close(other.state()[name], value)
 
 
 def test_numbers_of_the_query_are_described() -> None:

@@ -35,7 +35,7 @@ from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.evaluate import earlier_of
-from crosstower.retrieval.popular_fallback import query_segments
+from crosstower.retrieval.evaluation_fallback import query_segments
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import COUNT, ID, read_queries
 from crosstower.training.run import Run

@@ -14,8 +14,8 @@ from crosstower.data.batch import Batch
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
+from crosstower.retrieval.evaluation_fallback import informed_queries
 from crosstower.retrieval.inference import query_vectors
-from crosstower.retrieval.popular_fallback import informed_queries
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import ID
 from crosstower.retrieval.sources.candidate_source import Part, SourceQuery

@@ -32,9 +32,9 @@ from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
+from crosstower.retrieval.evaluation_fallback import query_segments, with_popular
 from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.retrieval.merged_lists import merged_lists, merges_sources
-from crosstower.retrieval.popular_fallback import query_segments, with_popular
 from crosstower.retrieval.popular_items import PopularOrder
 from crosstower.retrieval.results import write_retrieval_report
 from crosstower.retrieval.retriever import Retriever

@@ -25,8 +25,8 @@ from crosstower.retrieval.data.histories import EventTimes, Histories
 from crosstower.retrieval.data.query_encoder import QueryEncoder
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.evaluation_fallback import informed_queries, query_segments, with_popular
 from crosstower.retrieval.index.vectors import Vectors, top_places
-from crosstower.retrieval.popular_fallback import informed_queries, query_segments, with_popular
 from crosstower.retrieval.popular_items import PopularOrder
 from crosstower.retrieval.run_files import rows_by_segment
 from crosstower.training.devices import autocast

@@ -15,7 +15,7 @@ from crosstower.retrieval.candidates import evaluated_candidates, evaluated_quer
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.popular_fallback import query_segments
+from crosstower.retrieval.evaluation_fallback import query_segments
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.run_files import FOLDER, load_lists, write_lists
 from crosstower.training.run import Run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -12,15 +11,12 @@ from torch import Tensor, nn
 from crosstower.data.batch import Batch
 from crosstower.data.rows_per_process import filled_part_of
 from crosstower.errors import RecipeError
-from crosstower.losses.frequency import StreamingFrequency
 from crosstower.losses.registry import Candidates, retrieval_loss_of
-from crosstower.losses.sampled_softmax import mixed_log_q
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.world import ALONE, World
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.retrieval.data.pairs import Pairs
-
-TopLists = Callable[[TwoTower, int], Tensor]
+from crosstower.retrieval.negatives import NegativeSampler, TopLists
 
 
 class RetrievalObjective:
@@ -47,27 +43,15 @@ class RetrievalObjective:
         user_rows: Tensor,
         world: World = ALONE,
     ) -> None:
-        self.world = world
-        self._user_share = user_rows / user_rows.sum().clamp(min=1)
-        self.section, self.items, self.batch_size = section, items, batch_size
+        self.world, self.section, self.items = world, section, items
         self._loss = retrieval_loss_of(section)
-        self.frequency = StreamingFrequency(len(items))
-        self._top_lists = top_lists
-        self.hard_lists = torch.empty(0, 0, dtype=torch.int32)
-        self.hard_share = torch.zeros(len(items))
+        self.sampler = NegativeSampler(
+            section, len(items), batch_size=batch_size, top_lists=top_lists, user_rows=user_rows
+        )
 
     def begin_epoch(self, model: nn.Module) -> None:
         """Update the hard negatives."""
-        n = self.section.negatives
-        if n.hard:
-            lists = self._top_lists(_two_tower(model), min(n.hard_pool, len(self.items)))
-            self.hard_lists = lists.int()
-            # How often a draw for a random training row gives an item; places of -1 give none.
-            there = lists >= 0
-            share = (self._user_share / lists.shape[1]).unsqueeze(1).expand_as(lists)[there]
-            self.hard_share = torch.bincount(
-                lists[there].long(), weights=share, minlength=len(self.items)
-            ).float()
+        self.sampler.begin_epoch(_two_tower(model))
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
         """Return the mean loss of a batch of pairs.
@@ -111,32 +95,21 @@ class RetrievalObjective:
 
     def state(self) -> dict[str, Tensor]:
         """Return the state that a resumed training run needs."""
-        frequency = self.frequency
-        return {
-            "step": torch.tensor(frequency.step),
-            "last_seen": frequency.last_seen,
-            "interval": frequency.interval,
-            "times": frequency.times,
-            "hard_lists": self.hard_lists,
-            "hard_share": self.hard_share,
-        }
+        return self.sampler.state()
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Restore a state returned by `state`."""
-        self.frequency.step = int(state["step"])
-        self.frequency.last_seen, self.frequency.interval = state["last_seen"], state["interval"]
-        self.frequency.times = state["times"]
-        self.hard_lists, self.hard_share = state["hard_lists"], state["hard_share"]
+        self.sampler.restore(state)
 
     def candidates(self, towers: TwoTower, batch: Pairs) -> Candidates:
         """Return candidates for a batch, drawn according to the section."""
-        drawn = self._drawn(batch)
+        drawn, rows = self.sampler.drawn(batch), len(batch)
         ids, place, counts = torch.unique(drawn, return_inverse=True, return_counts=True)
         return Candidates(
             vectors=self.vectors(towers, ids, drawn.device),
-            positive=place[: len(batch)][self.own(batch)],
-            counts=self._counts(counts, place, len(batch)),
-            log_q=self._log_q(batch.item, ids, len(batch)),
+            positive=place[:rows][self.own(batch)],
+            counts=self.sampler.negative_counts(counts, place, rows),
+            log_q=self.sampler.log_q(batch.item, ids),
         )
 
     def own(self, batch: Pairs) -> slice:
@@ -161,41 +134,6 @@ class RetrievalObjective:
         if self.items.codes.device != device:
             self.items = self.items.to(device)
         return self.items if places is None else self.items[places]
-
-    def _drawn(self, batch: Pairs) -> Tensor:
-        """Return the drawn items: the positives first, then uniform and hard ones."""
-        n, device = self.section.negatives, batch.item.device
-        drawn = [batch.item]
-        if n.uniform:
-            drawn.append(torch.randint(0, len(self.items), (n.uniform,)).to(device))
-        if n.hard and len(self.hard_lists):
-            lists = self.hard_lists[batch.user.cpu()]
-            picks = torch.randint(0, lists.shape[1], (len(batch), n.hard))
-            hard = lists.gather(1, picks).flatten().long()
-            drawn.append(hard[hard >= 0].to(device))
-        return torch.cat(drawn)
-
-    def _counts(self, counts: Tensor, place: Tensor, rows: int) -> Tensor:
-        """Return the number of draws of each candidate as a negative."""
-        if self.section.negatives.in_batch:
-            return counts.float()
-        positive = torch.bincount(place[:rows], minlength=len(counts))
-        return (counts - positive).float()
-
-    def _log_q(self, positives: Tensor, ids: Tensor, rows: int) -> Tensor | None:
-        n, section = self.section.negatives, self.section
-        if not section.log_q:
-            return None
-        self.frequency.update(positives.cpu())
-        probability = self.frequency.probability(ids.cpu(), batch_size=self.batch_size)
-        log_q = mixed_log_q(
-            probability,
-            in_batch=rows - 1 if n.in_batch else 0,
-            uniform=n.uniform,
-            catalogue=len(self.items),
-            hard=rows * n.hard * self.hard_share[ids.cpu()] if n.hard else None,
-        )
-        return log_q.to(ids.device)
 
 
 class _Step:
@@ -237,9 +175,7 @@ class _Step:
         return self._objective.vectors(self._towers, places, self.queries.device)
 
     def uniform(self) -> Tensor:
-        count = self.section.negatives.uniform
-        drawn = torch.randint(0, len(self._objective.items), (count,))
-        return drawn.to(self.positives.device)
+        return self._objective.sampler.uniform().to(self.positives.device)
 
     def candidates(self) -> Candidates:
         return self._objective.candidates(self._towers, self._batch)

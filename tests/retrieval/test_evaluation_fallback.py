@@ -12,7 +12,7 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.evaluate import evaluate_retrieval_on
-from crosstower.retrieval.popular_fallback import with_popular
+from crosstower.retrieval.evaluation_fallback import with_popular
 from crosstower.retrieval.popular_items import PopularOrder
 from crosstower.retrieval.retriever import Retriever
 
