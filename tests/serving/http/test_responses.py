@@ -37,9 +37,11 @@ def test_an_empty_list_is_explained(client: TestClient) -> None:
     assert client.post("/v1/recommend", json=request).json()["notices"] == []
     found = client.post("/v1/recommend", json=request | {"where": "price < 0"}).json()
     assert found["items"] == []
-    assert found["notices"] == [
-        "no item is left: all are in the user's history, excluded, or do not match the condition"
-    ]
+    left = "no item is left: all are in the user's history, excluded, or do not match the condition"
+    assert found["notices"] == [left]
+    found = client.post("/v1/recommend", json={"user": 10**9, "where": "price < 0"}).json()
+    unknown = "user 1000000000 is unknown: treated as a user without a history"
+    assert (found["items"], found["notices"]) == ([], [unknown, left])
 
 
 def test_events_that_act_are_those_of_histories_and_counters(

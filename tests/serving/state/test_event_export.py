@@ -137,7 +137,9 @@ def test_a_wrong_request_is_refused_and_leaves_the_file_as_it_was(tmp_path: Path
         export_events(state, out, after=DAY, until=DAY, force=True)
     with pytest.raises(ServeError, match="not the state of a server"):
         export_events(tmp_path, out, force=True)
-    with pytest.raises(ServeError, match=r"x\.parquet: cannot be written: no folder .*no; make it"):
+    with pytest.raises(
+        ServeError, match=r"x\.parquet: cannot be written: no folder .*no; create it"
+    ):
         export_events(state, tmp_path / "no" / "x.parquet")
     (state / FILE).write_bytes(b"damaged" * 1000)
     with pytest.raises(ServeError, match="is damaged"):

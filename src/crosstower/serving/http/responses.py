@@ -55,8 +55,9 @@ def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> 
 
 
 def _notices(found: Ranked) -> list[str]:
-    """Return the notices of a list, with one more if it is empty and no item was unknown."""
-    explained = len(found.places) or found.unknown
+    """Return the notices of a list, with one more if it is empty for another reason than rules."""
+    by_rules = any(notice.startswith("rules.") for notice in found.notices)
+    explained = len(found.places) or found.unknown or by_rules
     return list(found.notices) if explained else [*found.notices, _NOTHING_LEFT]
 
 
