@@ -184,7 +184,7 @@ class OnlineFunnel:
         """
         begin = time.perf_counter()
         given = self.retriever.text_query(text, query)
-        vector, _ = self.retriever.query(None, given)
+        vector = self._retrieval.vector(RequestState(FunnelRequest(query=given)), given)
         return _found(self.catalogue.items.nearest(vector, k, where=where), begin)
 
     def similar(self, item: str | int, *, k: int, where: str | None = None) -> Ranked:

@@ -101,11 +101,12 @@ class OnlineRetriever:
         each(states, self._take_found)
 
     def vector(self, state: AnyState, given: Mapping[str, Any]) -> NDArray[np.float32]:
-        """Return the vector `[1, D]` of a request, also of one of which nothing is known.
+        """Return the vector `[1, D]` of a request, even if the query tower knows nothing about it.
 
-        Arguments and errors as `begin`.
+        Arguments and errors as `begin`. The segment is ignored unless the query tower reads it.
         """
-        self.begin(state, self.read(given))
+        segment, read = self._section.segment, self._queries.columns
+        self.begin(state, {n: v for n, v in given.items() if n != segment or n in read})
         row = state.row
         if row is None:
             row = self._queries.row(state.request.user, None, {})
