@@ -215,10 +215,9 @@ class Retrieval(FrozenModel):
             return plain
         left = dict(plain)
         for of, names in _FORMER_OPTIONS.items():
-            for name in (name for name in names if name in plain):
-                objective = with_option(
-                    named(left.get("objective", "sampled_softmax")), name, left.pop(name)
-                )
+            for name in [name for name in names if name in plain]:
+                loss = named(left.get("objective", "sampled_softmax"))
+                objective = with_option(loss, name, left.pop(name))
                 given = objective["name"]
                 if name not in _FORMER_OPTIONS.get(given, (name,)):  # a custom loss may have it
                     raise ValueError(f"{name}: allowed only with objective: {of}")

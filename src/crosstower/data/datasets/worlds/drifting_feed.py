@@ -1,4 +1,4 @@
-"""Drifting feed: tastes drift, items come and go, and clicks depend on items and positions.
+"""A feed whose users, items and topics change over time, with clicks that depend on the position.
 
 How users u, items i and topics t change is in `drift`. With s_ui = taste_u · vector_i:
 
